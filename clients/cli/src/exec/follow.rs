@@ -1,5 +1,7 @@
 //! Showing one execution until it ends, or Ctrl-C.
 
+use std::future::Future;
+use std::io;
 use std::process::ExitCode;
 
 use prompt_ledger_client::{Update, Updates, v1};
@@ -41,7 +43,27 @@ impl LeftAlone {
 /// How an execution was left.
 pub(crate) enum Followed {
     Ended(Box<v1::Execution>),
-    Interrupted(ExitCode),
+    /// By Ctrl-C, and what to tell of it.
+    Interrupted(String),
+}
+
+/// Ctrl-C, from now on: it no longer ends the process.
+#[cfg(unix)]
+pub(crate) fn interrupt() -> io::Result<impl Future<Output = ()>> {
+    let mut signal = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
+    Ok(async move { signal.recv().await.unwrap_or_default() })
+}
+
+/// Ctrl-C, from now on: it no longer ends the process.
+#[cfg(not(unix))]
+pub(crate) fn interrupt() -> io::Result<impl Future<Output = ()>> {
+    Ok(async { tokio::signal::ctrl_c().await.unwrap_or_default() })
+}
+
+/// Tells of Ctrl-C; the exit code.
+pub(crate) fn interrupted(told: &str, output: &mut Output<'_>) -> ExitCode {
+    output.note_as(Tone::Warning, told);
+    ExitCode::from(INTERRUPTED)
 }
 
 /// Reads the updates to the end. `show` gets each of them.
@@ -52,15 +74,12 @@ pub(crate) async fn follow(
     output: &mut Output<'_>,
     mut show: impl FnMut(&Update, &mut Output<'_>) -> Result<(), CommandError>,
 ) -> Result<Followed, CommandError> {
-    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
+    let mut interrupt = std::pin::pin!(interrupt().map_err(CommandError::refused)?);
     let mut id = None;
     loop {
         let update = tokio::select! {
             update = updates.next() => update,
-            _ = &mut interrupted => {
-                output.note_as(Tone::Warning, &left_alone.told(id.as_deref()));
-                return Ok(Followed::Interrupted(ExitCode::from(INTERRUPTED)));
-            }
+            () = &mut interrupt => return Ok(Followed::Interrupted(left_alone.told(id.as_deref()))),
         };
         let Some(update) = update else {
             return Err(CommandError::refused(
@@ -91,7 +110,10 @@ pub(crate) async fn on_screen(
         follow(updates, left_alone, connection, output, |update, output| screen.show(update, output)).await?;
     Ok(match followed {
         Followed::Ended(execution) => outcome::exit_code(&execution),
-        Followed::Interrupted(code) => code,
+        Followed::Interrupted(told) => {
+            screen.end_line(output)?;
+            interrupted(&told, output)
+        }
     })
 }
 

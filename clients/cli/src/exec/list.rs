@@ -86,16 +86,17 @@ pub(crate) fn some_model(text: &str) -> Result<v1::ModelRef, String> {
     Ok(v1::ModelRef { provider: provider.to_owned(), model_name: model_name.to_owned() })
 }
 
+/// What matters most comes first: lines end with the terminal.
 const COLUMNS: [Column; 9] = [
-    Column::Left("CREATED"),
     Column::Left("EXECUTION"),
     Column::Left("STATUS"),
     Column::Left("PROMPT"),
-    Column::Right("VERSION"),
-    Column::Left("MODEL"),
+    Column::Right("V"),
     Column::Right("LATENCY"),
     Column::Right("COST"),
     Column::Left("ERROR"),
+    Column::Left("CREATED"),
+    Column::Left("MODEL"),
 ];
 
 impl ExecListArgs {
@@ -143,15 +144,15 @@ impl ExecListArgs {
 fn row(execution: &v1::Execution) -> Vec<Cell> {
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     vec![
-        Cell::new(Tone::Dim, execution.created_at.map(since::seconds).unwrap_or_default()),
         Cell::new(Tone::Dim, &*execution.execution_id),
         outcome::status_cell(execution.status()),
         Cell::new(Tone::Strong, &*execution.prompt_name),
         execution.version_number.to_string().into(),
-        outcome::model_name(execution.model.as_ref()).into(),
         or_dash(execution.latency_ms.map(|millis| format!("{millis} ms"))).into(),
         or_dash(execution.cost_nano_usd.map(money::dollars)).into(),
         Cell::new(Tone::Bad, &*execution.error_type),
+        Cell::new(Tone::Dim, execution.created_at.map(since::seconds).unwrap_or_default()),
+        outcome::model_name(execution.model.as_ref()).into(),
     ]
 }
 

@@ -33,7 +33,7 @@ pub(crate) fn model_name(model: Option<&v1::ModelRef>) -> String {
     model.map(|model| format!("{}/{}", model.provider, model.model_name)).unwrap_or_default()
 }
 
-/// In one line: what was executed by which model, tokens, latency and cost.
+/// In one line: what was executed by which model, tokens, latency, cost, and its id.
 pub(crate) fn summary(execution: &v1::Execution) -> String {
     let mut facts = vec![format!("{} version {}", execution.prompt_name, execution.version_number)];
     facts.extend(execution.model.as_ref().map(|model| model_name(Some(model))));
@@ -42,6 +42,7 @@ pub(crate) fn summary(execution: &v1::Execution) -> String {
     }
     facts.extend(execution.latency_ms.map(|millis| format!("{millis} ms")));
     facts.extend(execution.cost_nano_usd.map(money::dollars));
+    facts.extend((!execution.execution_id.is_empty()).then(|| execution.execution_id.clone()));
     facts.join("; ")
 }
 
@@ -129,7 +130,7 @@ mod tests {
 
     #[test]
     fn the_line_has_tokens_latency_and_the_exact_cost() {
-        assert_eq!(summary(&execution()), "greet version 2; echo/echo; 3 tokens in, 4 out; 5 ms; $0.0000015");
+        assert_eq!(summary(&execution()), "greet version 2; echo/echo; 3 tokens in, 4 out; 5 ms; $0.0000015; e1");
         assert_eq!(summary(&v1::Execution { model: None, ..Default::default() }), " version 0");
     }
 

@@ -5,13 +5,13 @@ use futures::stream::{FuturesUnordered, StreamExt as _};
 use prompt_ledger_client::{Update, Updates, WatchError, v1};
 use v1::execution_spec::Selector;
 
-use super::follow::{Followed, LeftAlone, follow, on_screen};
+use super::follow::{Followed, LeftAlone, follow, interrupt, interrupted, on_screen};
 use super::side_by_side::{self, VersionAnswer};
 use super::spec_args::{SelectedVersion, SpecArgs};
 use super::{outcome, prompt_stream};
 use crate::connection::LedgerConnection;
 use crate::contract_json;
-use crate::failure::{CommandError, INTERRUPTED};
+use crate::failure::CommandError;
 use crate::output::{Format, Output};
 use crate::style::Tone;
 use crate::update_json;
@@ -30,12 +30,16 @@ use crate::watch::ShownStates;
 The text comes on standard output while the model writes it, one line of tokens, latency and cost on standard error. Ctrl-C cancels
 the execution, unless it has an --idempotency-key. With --max-retries another attempt writes its text anew: --json answers the last one alone.
 
-Under --json the answer is an Execution of the contract, of several versions an array of them, under --jsonl one in each line.
+Under --json the answer is an Execution of the contract, of several versions an array of them, under --jsonl one in each line;
+one that was refused is left out, and told on standard error.
 Exit code: 0 when it succeeded, 1 when it failed or was canceled; of several: 0 when all succeeded.")]
 pub(crate) struct ExecRunArgs {
     #[command(flatten)]
     spec: SpecArgs,
 }
+
+/// The most versions that are executed beside each other.
+const MOST_VERSIONS: usize = 16;
 
 impl ExecRunArgs {
     pub(crate) async fn run(
@@ -56,7 +60,7 @@ impl ExecRunArgs {
             return on_screen(updates, ShownStates::None, left_alone, connection, output).await;
         }
         match follow(updates, left_alone, connection, output, |_, _| Ok(())).await? {
-            Followed::Interrupted(code) => Ok(code),
+            Followed::Interrupted(told) => Ok(interrupted(&told, output)),
             Followed::Ended(execution) => {
                 output.json(&contract_json::write("Execution", &*execution))?;
                 Ok(outcome::exit_code(&execution))
@@ -78,6 +82,9 @@ async fn several(
             "--idempotency-key names one execution: leave it out, or ask for one version",
         ));
     }
+    if selected.len() > MOST_VERSIONS {
+        return Err(CommandError::refused(format!("at most {MOST_VERSIONS} versions are executed beside each other")));
+    }
     let labels: Vec<String> = selected.iter().map(label).collect();
     let mut running: FuturesUnordered<_> = selected
         .into_iter()
@@ -87,7 +94,7 @@ async fn several(
             async move { (index, ended(updates).await) }
         })
         .collect();
-    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
+    let mut interrupt = std::pin::pin!(interrupt().map_err(CommandError::refused)?);
     let mut answers: Vec<Option<VersionAnswer>> = labels.iter().map(|_| None).collect();
     loop {
         let (index, ended) = tokio::select! {
@@ -95,9 +102,8 @@ async fn several(
                 Some(ended) => ended,
                 None => break,
             },
-            _ = &mut interrupted => {
-                output.note_as(Tone::Warning, "interrupted: hanging up cancels those that have not ended");
-                return Ok(ExitCode::from(INTERRUPTED));
+            () = &mut interrupt => {
+                return Ok(interrupted("interrupted: hanging up cancels those that have not ended", output));
             }
         };
         let label = labels.get(index).cloned().unwrap_or_default();

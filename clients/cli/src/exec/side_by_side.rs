@@ -47,6 +47,7 @@ pub(crate) fn show(answers: &[VersionAnswer], output: &mut Output<'_>) -> Result
             for line in columns(&texts, width) {
                 output.line(&line)?;
             }
+            output.text("\n")?;
         }
         None => {
             for (label, text) in &texts {
@@ -91,12 +92,12 @@ fn facts(answers: &[VersionAnswer]) -> Table {
         Column::Left("ASKED"),
         Column::Right("VERSION"),
         Column::Left("STATUS"),
-        Column::Left("MODEL"),
-        Column::Right("TOKENS IN"),
+        Column::Right("IN"),
         Column::Right("OUT"),
         Column::Right("LATENCY"),
         Column::Right("COST"),
         Column::Left("EXECUTION"),
+        Column::Left("MODEL"),
     ]);
     let number = |number: Option<i32>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
     for VersionAnswer { label, ended } in answers {
@@ -112,12 +113,12 @@ fn facts(answers: &[VersionAnswer]) -> Table {
                 name,
                 execution.version_number.to_string().into(),
                 outcome::status_cell(execution.status()),
-                outcome::model_name(execution.model.as_ref()).into(),
                 number(execution.prompt_tokens).into(),
                 number(execution.response_tokens).into(),
                 execution.latency_ms.map_or_else(|| "-".to_owned(), |millis| format!("{millis} ms")).into(),
                 execution.cost_nano_usd.map_or_else(|| "-".to_owned(), money::dollars).into(),
                 Cell::new(Tone::Dim, &*execution.execution_id),
+                outcome::model_name(execution.model.as_ref()).into(),
             ],
         });
     }

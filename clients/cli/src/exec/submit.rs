@@ -3,7 +3,7 @@ use std::process::ExitCode;
 use clap::Args;
 use prompt_ledger_client::v1;
 
-use super::follow::{Followed, LeftAlone, follow, on_screen};
+use super::follow::{Followed, LeftAlone, follow, interrupted, on_screen};
 use super::spec_args::SpecArgs;
 use super::{outcome, prompt_stream};
 use crate::connection::LedgerConnection;
@@ -88,7 +88,7 @@ pub(crate) async fn answer(
         return on_screen(updates, ShownStates::None, LeftAlone::GoesOn, connection, output).await;
     }
     match follow(updates, LeftAlone::GoesOn, connection, output, |_, _| Ok(())).await? {
-        Followed::Interrupted(code) => Ok(code),
+        Followed::Interrupted(told) => Ok(interrupted(&told, output)),
         Followed::Ended(execution) => {
             output.json(&contract_json::write("Execution", &*execution))?;
             Ok(outcome::exit_code(&execution))

@@ -3,6 +3,7 @@ use std::process::ExitCode;
 use clap::Args;
 use prompt_ledger_client::v1;
 use v1::VerificationResult as Verified;
+use v1::render_prompt_request::Selector;
 
 use crate::connection::LedgerConnection;
 use crate::contract_json;
@@ -51,16 +52,35 @@ impl ExecVerifyArgs {
         show(&verified, output)?;
         let offset = verified.first_difference_offset.and_then(|offset| usize::try_from(offset).ok());
         if let Some(offset) = offset {
-            let sent =
-                connection.client.handle(self.execution).get().await.map_err(|error| connection.failed(error))?;
-            if let Some((before, behind)) = around(&sent.rendered_prompt, offset) {
-                let shown =
-                    [Cell::new(Tone::Dim, "  sent: …"), before.into(), Cell::new(Tone::Bad, behind), "…".into()];
-                output.cells(&shown)?;
-            }
+            differs(self.execution, offset, connection, output).await?;
         }
         Ok(code)
     }
+}
+
+/// Shows the text that was sent, and the one that is rendered now, from the first difference on; nothing of chats.
+async fn differs(
+    id: String,
+    offset: usize,
+    connection: &LedgerConnection,
+    output: &mut Output<'_>,
+) -> Result<(), CommandError> {
+    let sent = connection.client.handle(id).get().await.map_err(|error| connection.failed(error))?;
+    let request = v1::RenderPromptRequest {
+        name: sent.prompt_name,
+        selector: Some(Selector::VersionNumber(sent.version_number)),
+        variables: sent.variables,
+        min_revision: None,
+    };
+    // What does not render was told as the difference.
+    let now = connection.client.prompts().render(request).await.map(|now| now.rendered_prompt).unwrap_or_default();
+    for (name, text) in [("sent", &sent.rendered_prompt), ("now", &now)] {
+        if let Some((before, behind)) = around(text, offset) {
+            let name = Cell::new(Tone::Dim, format!("  {name:4}  …"));
+            output.cells(&[name, before.into(), Cell::new(Tone::Bad, behind), "…".into()])?;
+        }
+    }
+    Ok(())
 }
 
 fn show(verified: &v1::VerifyExecutionResponse, output: &mut Output<'_>) -> Result<(), CommandError> {

@@ -9,11 +9,11 @@ const MOST: usize = 60;
 
 /// Numbers by the time at which their bucket begins, in seconds since 1970, and how long a bucket is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Series {
+pub(super) struct BarSeries {
     counts: BTreeMap<i64, i64>,
 }
 
-impl Series {
+impl BarSeries {
     pub(super) fn add(&mut self, begins: i64, count: i64) {
         let sum = self.counts.entry(begins).or_default();
         *sum = sum.saturating_add(count);
@@ -69,8 +69,8 @@ pub(super) fn length(count: i64, highest: i64) -> String {
 mod tests {
     use super::*;
 
-    fn series(counts: &[(i64, i64)]) -> Series {
-        let mut series = Series::default();
+    fn series(counts: &[(i64, i64)]) -> BarSeries {
+        let mut series = BarSeries::default();
         counts.iter().for_each(|(at, count)| series.add(*at, *count));
         series
     }
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn none_and_many_are_shown_too() {
-        assert_eq!((Series::default().span(), bar(0, 0), bar(i64::MAX, i64::MAX)), (None, ' ', '█'));
+        assert_eq!((BarSeries::default().span(), bar(0, 0), bar(i64::MAX, i64::MAX)), (None, ' ', '█'));
         let many = series(&[(0, 100), (6_000, 1)]);
         let bars = many.bars((0, 6_000), 60);
         assert_eq!((bars.chars().count(), bars.trim_start()), (MOST, "█"));

@@ -3,7 +3,7 @@
 use prompt_ledger_client::v1;
 use v1::UsageDimension as By;
 
-use super::bars::Series;
+use super::bars::BarSeries;
 use crate::exec::outcome;
 use crate::money;
 use crate::style::Tone;
@@ -12,7 +12,7 @@ use crate::update_json;
 
 /// Which columns a table has.
 #[derive(Clone, Debug)]
-pub(super) struct UsageColumns {
+pub(super) struct FigureColumns {
     pub(super) by: Vec<By>,
     /// A column of the buckets' times, `offset` seconds ahead of UTC.
     pub(super) time: Option<i64>,
@@ -20,7 +20,7 @@ pub(super) struct UsageColumns {
     pub(super) bars: bool,
 }
 
-impl UsageColumns {
+impl FigureColumns {
     pub(super) fn table(&self) -> Table {
         let time = self.time.map(|offset| Column::Left(if offset == 0 { "UTC" } else { "TIME" }));
         let groups = self.by.iter().flat_map(|by| headings(*by)).map(|heading| Column::Left(heading));
@@ -122,7 +122,7 @@ pub(super) fn group_key(by: &[By], row: &v1::UsageRow) -> Vec<String> {
 }
 
 /// The executions of a row's bucket, added to a series.
-pub(super) fn add(series: &mut Series, row: &v1::UsageRow) {
+pub(super) fn add(series: &mut BarSeries, row: &v1::UsageRow) {
     if let Some(begins) = row.bucket_start {
         series.add(begins.seconds, row.execution_count);
     }
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_row_has_its_group_its_figures_and_its_bars() {
-        let columns = UsageColumns { by: vec![By::Version], time: None, bars: true };
+        let columns = FigureColumns { by: vec![By::Version], time: None, bars: true };
         let mut table = columns.table();
         table.row(columns.row(&row(), Some("▁█".into())));
         table.row(columns.total(&row(), None));
@@ -167,9 +167,9 @@ mod tests {
 
     #[test]
     fn a_bucket_is_told_in_the_time_asked_for() {
-        let columns = UsageColumns { by: vec![], time: Some(19_800), bars: false };
+        let columns = FigureColumns { by: vec![], time: Some(19_800), bars: false };
         assert_eq!(columns.row(&row(), None)[0].text, "1970-01-01 06:30 (part)");
         let whole = v1::UsageRow { whole_bucket: Some(true), ..row() };
-        assert_eq!(UsageColumns { time: Some(0), ..columns }.row(&whole, None)[0].text, "1970-01-01 01:00");
+        assert_eq!(FigureColumns { time: Some(0), ..columns }.row(&whole, None)[0].text, "1970-01-01 01:00");
     }
 }

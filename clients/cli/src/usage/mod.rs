@@ -19,8 +19,8 @@ use crate::list::{self, LimitArgs};
 use crate::output::{Format, Output};
 use crate::pages::pages;
 use crate::since;
-use bars::Series;
-use figures::UsageColumns;
+use bars::BarSeries;
+use figures::FigureColumns;
 
 /// The most rows that bars are drawn of.
 const MOST_ROWS: usize = 50_000;
@@ -199,7 +199,7 @@ impl UsageArgs {
         let shown = if has_groups { v1::TimeBucket::Unspecified } else { bucket };
         let listed = self.read(ask(&by, shown, self.limit.page_size()), connection, output).await?;
         let time = (is_split && !has_groups).then_some(self.utc_offset);
-        let columns = UsageColumns { by, time, bars: is_split };
+        let columns = FigureColumns { by, time, bars: is_split };
         let highest = listed.iter().map(|row| row.execution_count).max().unwrap_or(0);
         let mut table = columns.table();
         for row in &listed {
@@ -238,8 +238,8 @@ impl UsageArgs {
 
 /// The executions of each group over time.
 struct OverTime {
-    groups: BTreeMap<Vec<String>, Series>,
-    all: Series,
+    groups: BTreeMap<Vec<String>, BarSeries>,
+    all: BarSeries,
 }
 
 impl OverTime {
@@ -248,7 +248,7 @@ impl OverTime {
         by: &[By],
         connection: &LedgerConnection,
     ) -> Result<Self, CommandError> {
-        let mut read = Self { groups: BTreeMap::new(), all: Series::default() };
+        let mut read = Self { groups: BTreeMap::new(), all: BarSeries::default() };
         let mut rows = std::pin::pin!(rows.take(MOST_ROWS + 1).enumerate());
         while let Some((index, row)) = rows.next().await {
             let row = row.map_err(|error| connection.failed(error))?;

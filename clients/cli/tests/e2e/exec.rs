@@ -1,12 +1,12 @@
 //! Executing prompts.
 
 use std::io::Write as _;
+use std::process::{Output, Stdio};
 
 use prompt_ledger_client::v1;
 use prompt_ledger_testkit::fake_model::{FakeModel, Gate, Reply};
 use prompt_ledger_testkit::ledger::{Ledger, carried, put, spec};
 use serde_json::{Value, json};
-use std::process::{Output, Stdio};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
 use super::{ledger, ledgerctl, lines, run, text};

@@ -19,10 +19,10 @@ use crate::table::Cell;
   ledgerctl health --json | jq .serving
 
 Asked is grpc.health.v1, as `prompt-ledger health` does beside the server; then one call with the key shows whether it is taken.
-Exit code: 0 when it serves, 1 when it does not (it is shutting down, or its database takes no writes), 2 when it does not take the
+Exit code: 0 when it serves, 1 when it does not (it is shutting down, or its database takes no writes), 2 when it does not take the \
 key, 3 when nothing answers.
 
-Under --json and --jsonl the answer has `server`, `serving`, `latency_ms` (of the answer, a new connection included) and `key_accepted`
+Under --json and --jsonl the answer has `server`, `serving`, `latency_ms` (of the answer, a new connection included) and `key_accepted` \
 (absent where it does not serve).")]
 pub(crate) struct ServerHealthArgs {}
 

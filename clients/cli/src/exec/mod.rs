@@ -26,6 +26,12 @@ use crate::failure::CommandError;
 use crate::output::Output;
 
 #[derive(Args)]
+#[command(after_help = "Examples:
+  ledgerctl exec run greet --var name=Ada
+  ledgerctl exec run greet --var name=Ada --version 3 --version 4
+  ledgerctl exec submit greet --var name=Ada --wait
+  ledgerctl exec list --status failed --since 1h
+  ledgerctl exec get 0190163d-8694-739b-aea5-966c26f8ad91")]
 pub(crate) struct ExecArgs {
     #[command(subcommand)]
     command: ExecCommand,

@@ -17,12 +17,12 @@ use crate::output::Output;
   ledgerctl exec retry 0190163d-8694-739b-aea5-966c26f8ad91
   ledgerctl exec retry 0190163d-8694-739b-aea5-966c26f8ad91 --wait
 
-The same is sent again: that version's content by its hash, with the recorded variables or messages, model, parameters, tools and form
-of the answer, whatever was changed since; environment, correlation id and metadata too. It is queued for a worker. Its idempotency key is
-`retry-of-EXECUTION`: repeated, this command answers the retry that is running or has succeeded, and runs another one only
+The same is sent again: that version's content by its hash, with the recorded variables or messages, model, parameters, tools and form \
+of the answer, whatever was changed since; environment, correlation id and metadata too. It is queued for a worker. Its idempotency key is \
+`retry-of-EXECUTION`: repeated, this command answers the retry that is running or has succeeded, and runs another one only \
 where that has failed. What succeeded or has not ended is refused.
 
-Under --json and --jsonl it is a SubmitExecutionResponse of the contract (`execution_id`, `status`, `reused`); with --wait the ended
+Under --json and --jsonl it is a SubmitExecutionResponse of the contract (`execution_id`, `status`, `reused`); with --wait the ended \
 Execution. Exit code: 0; with --wait 1 when it failed or was canceled.")]
 pub(crate) struct ExecRetryArgs {
     /// The id of the execution that failed or was canceled

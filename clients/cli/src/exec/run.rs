@@ -27,10 +27,10 @@ use crate::watch::ShownStates;
   ledgerctl exec run support --var question=Hello --var history:=[] --json | jq .cost_nano_usd
   ledgerctl exec run assistant --messages chat.json          a prompt whose text lives in code
 
-The text comes on standard output while the model writes it, one line of tokens, latency and cost on standard error. Ctrl-C cancels
+The text comes on standard output while the model writes it, one line of tokens, latency and cost on standard error. Ctrl-C cancels \
 the execution, unless it has an --idempotency-key. With --max-retries another attempt writes its text anew: --json answers the last one alone.
 
-Under --json the answer is an Execution of the contract, of several versions an array of them, under --jsonl one in each line;
+Under --json the answer is an Execution of the contract, of several versions an array of them, under --jsonl one in each line; \
 one that was refused is left out, and told on standard error.
 Exit code: 0 when it succeeded, 1 when it failed or was canceled; of several: 0 when all succeeded.")]
 pub(crate) struct ExecRunArgs {

@@ -38,7 +38,7 @@ pub(crate) struct SpecArgs {
     model: ModelArgs,
     /// A file with a JSON array of messages to send instead of a rendered template, `-` for standard input; only for prompts whose text
     /// lives in code
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     messages: Option<String>,
     /// What it is executed for, for reports: dev, staging, prod; absent: dev
     #[arg(long, value_name = "NAME")]

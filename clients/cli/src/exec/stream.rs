@@ -18,7 +18,7 @@ use crate::watch::ShownStates;
 
 The text is on standard output, the states are on standard error. Ctrl-C cancels the execution, unless it has an --idempotency-key.
 
-Under --json and --jsonl each line has a `kind`, as those of `ledgerctl watch`: `joined` (the idempotency key had begun it before), `state`,
+Under --json and --jsonl each line has a `kind`, as those of `ledgerctl watch`: `joined` (the idempotency key had begun it before), `state`, \
 `text`, `restarted` (another attempt writes: drop the text so far), `ended`, whose `execution` is an Execution of the contract.
 Exit code: 0 when it succeeded, 1 when it failed or was canceled.")]
 pub(crate) struct ExecStreamArgs {

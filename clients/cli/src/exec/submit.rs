@@ -22,10 +22,10 @@ use crate::watch::ShownStates;
   ledgerctl exec submit greet --vars case.json --wait
   ledgerctl watch 0190163d-8694-739b-aea5-966c26f8ad91
 
-The id is on standard output as soon as the execution is recorded; what was answered is never lost. With --wait the text and the facts
+The id is on standard output as soon as the execution is recorded; what was answered is never lost. With --wait the text and the facts \
 follow instead; Ctrl-C ends the waiting, and the execution goes on.
 
-Under --json and --jsonl it is a SubmitExecutionResponse of the contract (`execution_id`, `status`, `reused`); with --wait the ended
+Under --json and --jsonl it is a SubmitExecutionResponse of the contract (`execution_id`, `status`, `reused`); with --wait the ended \
 Execution. Exit code: 0; with --wait 1 when it failed or was canceled.")]
 pub(crate) struct ExecSubmitArgs {
     #[command(flatten)]

@@ -19,7 +19,7 @@ use crate::table::Table;
   ledgerctl models put openai/gpt-4o-mini --input 0.1 --output 0.4 --valid-from 2026-10-01T00:00:00Z
   ledgerctl models put local/llama --max-tokens 8192 --tools false
 
-Prices are US dollars for a million tokens, with at most 9 decimals, kept exactly. A price never changes: another one is added, and
+Prices are US dollars for a million tokens, with at most 9 decimals, kept exactly. A price never changes: another one is added, and \
 holds from --valid-from on. What is left out is kept.
 
 Under --json and --jsonl it is the Model of the contract, as it is now.")]

@@ -17,8 +17,8 @@ use crate::output::Output;
   ledgerctl profile add staging --server https://10.0.0.7:443 --cert me.pem --cert-key me.key
   ledgerctl profile use production
 
-The key is read from --key-file, or asked for on the terminal, without showing it, or read from standard input; never from the
-command line. It is written into the file of profiles, which only its user may read. The server is called once to see that
+The key is read from --key-file, or asked for on the terminal, without showing it, or read from standard input; never from the \
+command line. It is written into the file of profiles, which only its user may read. The server is called once to see that \
 all of it works.")]
 pub(super) struct ProfileAddArgs {
     /// The profile's name; `default` is used where nothing names another

@@ -16,7 +16,7 @@ use crate::table::{Cell, Column, Table};
   ledgerctl profile list
   ledgerctl profile list --json | jq -r .profiles[].server
 
-Keys are never shown. Under --json and --jsonl the answer has `file`, `profiles` (each with `name`, `server`, `project`, `has_key`,
+Keys are never shown. Under --json and --jsonl the answer has `file`, `profiles` (each with `name`, `server`, `project`, `has_key`, \
 `tls_ca`, `tls_cert`) and `used` (`from`: arguments, environment, profile or development; `profile`).")]
 pub(super) struct ProfileListArgs {}
 

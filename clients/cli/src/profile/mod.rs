@@ -22,7 +22,7 @@ use file::ProfileFile;
   ledgerctl profile use production
   ledgerctl prompt list --profile production
 
-Profiles are kept in LEDGER_CONFIG, or in prompt-ledger/config.toml in XDG_CONFIG_HOME or ~/.config, a file that only its user may read. The
+Profiles are kept in LEDGER_CONFIG, or in prompt-ledger/config.toml in XDG_CONFIG_HOME or ~/.config, a file that only its user may read. The \
 clients of all languages read it too: LEDGER_PROFILE names the profile they use, `default` where it is not set.")]
 pub(crate) struct ProfileArgs {
     #[command(subcommand)]

@@ -14,7 +14,7 @@ const DEFAULT: &str = "default";
 #[command(after_help = "Examples:
   ledgerctl profile use production
 
-The profile `default` becomes a copy of it: what is used where neither --profile nor LEDGER_PROFILE names another, by the clients
+The profile `default` becomes a copy of it: what is used where neither --profile nor LEDGER_PROFILE names another, by the clients \
 of all languages too. A `default` that no other profile equals is not overwritten without --replace.")]
 pub(super) struct ProfileUseArgs {
     /// The profile

@@ -24,11 +24,11 @@ use crate::update_json;
   ledgerctl tail --prompt greet --status failed --since 1h
   ledgerctl tail --environment prod --jsonl | jq .execution_id
 
-First those are shown that have not ended (and with --since those that changed since), then each change as it happens. All that is asked
-for must hold. On a terminal each execution is a row that is brought up to date in its place, the newest at the bottom; elsewhere each
+First those are shown that have not ended (and with --since those that changed since), then each change as it happens. All that is asked \
+for must hold. On a terminal each execution is a row that is brought up to date in its place, the newest at the bottom; elsewhere each \
 change is a line.
 
-Under --json and --jsonl each line has a `kind`: `found` (what there was, an `execution` of the contract), `synced` (all of these were
+Under --json and --jsonl each line has a `kind`: `found` (what there was, an `execution` of the contract), `synced` (all of these were \
 told), `state` (a change; with `execution` where it ended).")]
 pub(crate) struct TailArgs {
     /// Only executions of this prompt

@@ -35,8 +35,8 @@ const MOST_ROWS: usize = 50_000;
   ledgerctl usage --summary
   ledgerctl usage --by prompt --limit 0 --jsonl | jq -r .cost_nano_usd
 
-With --bucket alone there is a row for each of its times, with a bar of its runs; with --by as well a row for each group, with bars over time. Times are in UTC,
-or as far ahead of it as --utc-offset says. P50 and P95 are the latencies that half, and 95 %, of the executions do not exceed. A `+` behind a cost:
+With --bucket alone there is a row for each of its times, with a bar of its runs; with --by as well a row for each group, with bars over time. Times are in UTC, \
+or as far ahead of it as --utc-offset says. P50 and P95 are the latencies that half, and 95 %, of the executions do not exceed. A `+` behind a cost: \
 of some executions it is not known.
 
 Under --json and --jsonl each is a UsageRow of the contract; costs are nano-US-dollars. With --summary it is a GetPromptAnalyticsResponse.")]

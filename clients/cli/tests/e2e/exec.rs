@@ -138,9 +138,14 @@ async fn what_is_submitted_answers_its_id_and_is_the_same_under_its_key() {
 #[tokio::test]
 async fn what_failed_says_what_to_do_and_is_retried_exactly_as_it_was() {
     let (ledger, model) = two_versions().await;
+    let params = v1::ModelParams { temperature: Some(1.0), seed: Some(7), ..Default::default() };
+    let tools = vec![v1::Tool { name: "weather".into(), ..Default::default() }];
+    let config = v1::VersionConfig { params: Some(params), tools, ..Default::default() };
+    let tuned = v1::PutPromptRequest { config: Some(config), set_active: true, ..put("greet", "Dear {{name}}") };
+    ledger.registry().put_prompt(tuned).await.unwrap();
     model.next(Reply::status(400, r#"{"error":{"message":"no such thing"}}"#));
     let asked = ["exec", "run", "greet", "--var", "name=Ada", "--param", "temperature=0.5", "--metadata", "user=ada"];
-    let failed = ran(&ledger, &asked).await;
+    let failed = ran(&ledger, &[&asked[..], &["--without", "params.seed"]].concat()).await;
     let said = text(&failed.stderr);
     assert_eq!(failed.status.code(), Some(1), "{failed:?}");
     assert!(said.contains("failed, invalid_request: ") && said.contains("no such thing"), "{said}");
@@ -154,6 +159,9 @@ async fn what_failed_says_what_to_do_and_is_retried_exactly_as_it_was() {
     for field in ["checksum_hash", "rendered_prompt", "params", "metadata", "variables", "environment"] {
         assert_eq!(retried[field], document(&ran(&ledger, &["exec", "get", &id, "--json"]).await)[field], "{field}");
     }
+    let sent: Vec<Value> = model.requests().into_iter().map(|request| request.body).collect();
+    assert_eq!((sent.len(), &sent[0]["seed"], &sent[0]["temperature"]), (2, &Value::Null, &json!(0.5)), "{sent:?}");
+    assert_eq!(sent[0], sent[1]);
     let calls = model.calls();
     let again = document(&ran(&ledger, &["exec", "retry", &id, "--json"]).await);
     assert_eq!((&again["execution_id"], model.calls()), (&retried["execution_id"], calls));

@@ -1,10 +1,10 @@
 use std::process::Stdio;
 
 use prompt_ledger_client::v1;
-use prompt_ledger_testkit::fake_model::{Gate, Reply};
+use prompt_ledger_testkit::fake_model::Reply;
 use prompt_ledger_testkit::ledger::{Ledger, spec};
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout};
 
 use super::{ledger, ledgerctl};
@@ -73,8 +73,12 @@ async fn for_people_a_line_has_the_time_the_change_and_the_prompt() {
     }
 }
 
+#[cfg(target_os = "linux")]
 #[tokio::test]
 async fn on_a_terminal_each_execution_is_a_row_that_changes_in_its_place() {
+    use prompt_ledger_testkit::fake_model::Gate;
+    use tokio::io::AsyncReadExt as _;
+
     let (ledger, model) = ledger().await;
     let gate = Gate::new();
     model.next(Reply::answer("hi").held(&gate));

@@ -137,8 +137,14 @@ const MOST_BYTES: u64 = 1 << 20;
 /// The content of a file that is small, without the end of its last line.
 pub(crate) fn content(option: &str, path: &Path) -> Result<String, CommandError> {
     let mut content = String::new();
-    let read = std::fs::File::open(path).and_then(|file| file.take(MOST_BYTES).read_to_string(&mut content));
+    let read = std::fs::File::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_string(&mut content));
     read.map_err(|error| CommandError::refused(format!("{option}: cannot read {}: {error}", path.display())))?;
+    if content.len() as u64 > MOST_BYTES {
+        return Err(CommandError::refused(format!(
+            "{option}: {} has more than 1 MiB: is it the right file?",
+            path.display()
+        )));
+    }
     Ok(content.trim_end_matches(['\r', '\n']).to_owned())
 }
 

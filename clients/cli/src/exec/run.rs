@@ -110,14 +110,18 @@ async fn several(
         let ended = ended.map_err(|error| CommandError::watch(&error, &connection.server));
         match &ended {
             Ok(execution) => output.note(&format!("{label}: {}", update_json::status(execution.status()))),
-            Err(error) => output.note_as(Tone::Bad, &format!("{label}: {error}")),
+            Err(error) => {
+                format!("{label}: {error}").lines().for_each(|line| output.note_as(Tone::Bad, line));
+            }
         }
         if let Some(place) = answers.get_mut(index) {
             *place = Some(VersionAnswer { label, ended });
         }
     }
     let answers: Vec<VersionAnswer> = answers.into_iter().flatten().collect();
-    side_by_side::show(&answers, output)?;
+    if answers.iter().any(|answer| answer.ended.is_ok()) {
+        side_by_side::show(&answers, output)?;
+    }
     side_by_side::code(answers)
 }
 

@@ -216,6 +216,7 @@ async fn what_cannot_be_executed_is_refused_with_what_to_do() {
         (&["run", "greet", "--version", "9", "--var", "name=A"], "9"),
         (&["run", "greet", "--version", "1", "--version", "2", "--idempotency-key", "k"], "names one execution"),
         (&["submit", "greet", "--version", "1", "--version", "2"], "exec run"),
+        (&["run", "greet", "--version", "8", "--label", "nowhere"], "nowhere: prompt `greet` has no label"),
         (&["run", "greet", "--messages", "/nowhere/m.json"], "/nowhere/m.json cannot be read"),
         (&["get", "x"], "execution_id"),
         (&["list", "--version", "1"], "--prompt"),

@@ -50,7 +50,7 @@ pub fn grpcurl(workspace: &Workspace) -> Result<PathBuf> {
     Ok(own)
 }
 
-/// The programs of Postgres, PgBouncer, Redis, RabbitMQ and Prometheus; the system's services are not used.
+/// The programs of Postgres, PgBouncer, Redis, RabbitMQ and Prometheus, and jq; the system's services are not used.
 pub fn services() -> Result<()> {
     let postgres = Path::new("/usr/lib/postgresql").is_dir() || on_path("postgres").is_some();
     let missing: Vec<&str> = [
@@ -58,6 +58,7 @@ pub fn services() -> Result<()> {
         ("pgbouncer", Path::new("/usr/sbin/pgbouncer").is_file() || on_path("pgbouncer").is_some()),
         ("redis-server", on_path("redis-server").is_some()),
         ("prometheus", on_path("prometheus").is_some()),
+        ("jq", on_path("jq").is_some()),
         ("rabbitmq-server", Path::new("/usr/lib/rabbitmq/bin/rabbitmq-server").is_file()),
     ]
     .iter()

@@ -15,7 +15,7 @@ use prompt_ledger_testkit::services::{self, Database};
 const WAIT_LIMIT: Duration = Duration::from_secs(60);
 
 /// What servers and workers warn of while their database is away, read-only or slow.
-const DATABASE_AWAY: [&str; 20] = [
+pub(crate) const DATABASE_AWAY: [&str; 20] = [
     "the database cannot be used",
     "the database takes no writes",
     "connections to it are closed, and new ones refused",
@@ -38,14 +38,14 @@ const DATABASE_AWAY: [&str; 20] = [
     "repeated within the last minute",
 ];
 /// What they warn of while a broker is away.
-const BROKER_AWAY: [&str; 3] =
+pub(crate) const BROKER_AWAY: [&str; 3] =
     ["not reached; trying again", "were not sent; others find", "repeated within the last minute"];
 /// What they warn of where one of them is killed, sleeps for longer than its lease, or ends in the middle of its work.
-const HOLDER_AWAY: [&str; 4] =
+pub(crate) const HOLDER_AWAY: [&str; 4] =
     ["its holder went away", "left: its lease was lost", "ended by another", "execution ended"];
 
 /// What they warn of on a machine that is too busy to answer in time: no test depends on its speed.
-const MACHINE_BUSY: [&str; 4] =
+pub(crate) const MACHINE_BUSY: [&str; 4] =
     ["timed out", "no answer within", "no answer in time", "repeated within the last minute"];
 
 /// The configuration and the services that servers and workers share.

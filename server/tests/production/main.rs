@@ -20,6 +20,7 @@ mod labels;
 mod limits;
 mod metrics;
 mod older;
+mod operations;
 mod operators;
 mod outages;
 mod poolers;

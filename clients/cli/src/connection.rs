@@ -6,7 +6,6 @@ use std::time::Duration;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 use prompt_ledger_client::{Client, ClientKey, LedgerError, Options, OptionsError, is_loopback};
-use tokio::net::TcpStream;
 use tonic::transport::Uri;
 use tonic::{Request, Response, Status};
 
@@ -17,7 +16,7 @@ const DEVELOPMENT_KEY: &str = "dev-key-change-in-production";
 /// How long a call that answers once may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// How long it may take to reach the server.
-const CONNECTED_WITHIN: Duration = Duration::from_secs(10);
+const REACHED_WITHIN: Duration = Duration::from_secs(10);
 
 /// Which server, and as whom. Taken whole from one place: these arguments, or the profile that is named, or the environment, or
 /// the file's default profile, or the development server on this machine.
@@ -100,15 +99,13 @@ impl LedgerConnection {
         Ok(send(self.client.clone(), request).await?.into_inner())
     }
 
-    /// Tells at once where nothing listens at the server's address. Calls that are repeated would try for 30 s, in case that it starts.
+    /// Fails at once where no server answers: calls that are repeated would try for 30 s, in case that one starts.
     pub(crate) async fn reach(&self) -> Result<(), CommandError> {
-        let url: Uri = self.server.parse().map_err(CommandError::refused)?;
-        let port = url.port_u16().unwrap_or(if url.scheme_str() == Some("https") { 443 } else { 80 });
-        let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
-        match tokio::time::timeout(CONNECTED_WITHIN, TcpStream::connect((host, port))).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(CommandError::unreachable(&self.server, &error.to_string())),
+        match tokio::time::timeout(REACHED_WITHIN, self.client.is_serving()).await {
             Err(_) => Err(CommandError::unreachable(&self.server, "no answer within 10 s")),
+            Ok(Err(error)) if CommandError::is_unanswered(&error) => Err(self.failed(error)),
+            // Whatever it says of its health: the command's own call tells more.
+            Ok(_) => Ok(()),
         }
     }
 
@@ -228,10 +225,8 @@ mod tests {
     async fn a_server_that_is_not_there_is_told_without_a_wait() {
         let listener = tokio::net::TcpListener::bind("[::1]:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let connection = arguments(&url, "").connect().unwrap();
-        assert!(connection.reach().await.is_ok());
         drop(listener);
-        let failure = connection.reach().await.unwrap_err();
+        let failure = arguments(&url, "").connect().unwrap().reach().await.unwrap_err();
         assert!(matches!(&failure, CommandError::NotNow(said) if said.contains(&url)), "{failure}");
     }
 

@@ -65,6 +65,13 @@ impl CommandError {
         ))
     }
 
+    /// Whether no server has answered: the error is of the connection.
+    pub(crate) fn is_unanswered(error: &LedgerError) -> bool {
+        let is_of_connection =
+            matches!(error.code, Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled);
+        is_of_connection && error.reason_sent.is_empty()
+    }
+
     /// A refused or failed call to `server`.
     pub(crate) fn call(error: &LedgerError, server: &str) -> Self {
         let message = &error.message;
@@ -72,14 +79,13 @@ impl CommandError {
         let fields = error.fields.iter().map(|(field, wrong)| format!("{field}: {wrong}"));
         let fields: String =
             fields.filter(|wrong| !message.contains(&**wrong)).map(|wrong| format!("\n  {wrong}")).collect();
-        let is_answer = !error.reason_sent.is_empty();
         if let Some(advice) = advice(error) {
             return Self::Refused(format!("{message}{fields}\n{advice}"));
         }
+        if Self::is_unanswered(error) {
+            return Self::unreachable(server, message);
+        }
         match error.code {
-            Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled if !is_answer => {
-                Self::unreachable(server, message)
-            }
             Code::Unauthenticated => Self::Refused(format!(
                 "{server} does not take this key: {message}. Use one that `prompt-ledger keys list` shows there, by --key-file, \
                  LEDGER_API_KEY or a profile; `prompt-ledger keys create` makes one"

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::connection::LedgerConnection;
 use crate::failure::{CommandError, NO};
-use crate::output::{Format, Output};
+use crate::output::{AnswerFormat, Output};
 use crate::style::Tone;
 use crate::table::Cell;
 
@@ -52,7 +52,7 @@ impl ServerHealthArgs {
                 .ask(request, |client, request| async move { client.registry().list_prompts(request).await })
                 .await?;
         }
-        if output.format != Format::Text {
+        if output.format != AnswerFormat::Text {
             let mut told = json!({"server": connection.server, "serving": serves, "latency_ms": millis});
             if serves {
                 told["key_accepted"] = true.into();

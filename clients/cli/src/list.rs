@@ -8,8 +8,8 @@ use prost::Message;
 use crate::connection::LedgerConnection;
 use crate::contract_json;
 use crate::failure::CommandError;
-use crate::output::{Format, Output};
-use crate::table::{Cell, Column, Table};
+use crate::output::{AnswerFormat, Output};
+use crate::table::{Cell, Table, TableColumn};
 
 /// How many are shown.
 #[derive(Args, Clone, Copy, Debug)]
@@ -38,7 +38,7 @@ impl LimitArgs {
 pub(crate) async fn show<T: Message>(
     entries: impl Stream<Item = Result<T, LedgerError>>,
     message: &str,
-    columns: &[Column],
+    columns: &[TableColumn],
     row: impl Fn(&T) -> Vec<Cell>,
     limit: LimitArgs,
     connection: &LedgerConnection,
@@ -54,16 +54,16 @@ pub(crate) async fn show<T: Message>(
         }
         shown += 1;
         match output.format {
-            Format::Text => table.row(row(&entry)),
-            Format::Json => values.push(contract_json::write(message, &entry)),
-            Format::JsonLines => output.json_line(&contract_json::write(message, &entry))?,
+            AnswerFormat::Text => table.row(row(&entry)),
+            AnswerFormat::Json => values.push(contract_json::write(message, &entry)),
+            AnswerFormat::JsonLines => output.json_line(&contract_json::write(message, &entry))?,
         }
     }
     match output.format {
-        Format::Text if shown == 0 => output.note("none"),
-        Format::Text => output.table(&table)?,
-        Format::Json => output.json(&values.into())?,
-        Format::JsonLines => {}
+        AnswerFormat::Text if shown == 0 => output.note("none"),
+        AnswerFormat::Text => output.table(&table)?,
+        AnswerFormat::Json => output.json(&values.into())?,
+        AnswerFormat::JsonLines => {}
     }
     Ok(())
 }

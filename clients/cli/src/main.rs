@@ -11,19 +11,20 @@ mod exec;
 mod failure;
 mod health;
 mod list;
-mod moment;
 mod man;
 mod models;
+mod moment;
 mod money;
 mod output;
-mod progress;
 mod pages;
 mod profile;
+mod progress;
 mod prompt;
 mod prompt_content;
 mod prompt_file;
 mod question;
 mod register;
+mod remote_command;
 mod since;
 mod status_arg;
 mod style;
@@ -43,6 +44,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use crate::connection::ConnectionArgs;
 use crate::failure::{CommandError, EXIT_CODES};
 use crate::output::{FormatArgs, Output};
+use crate::remote_command::{RemoteCommand, done};
 use crate::style::Tone;
 
 /// Every task on a Prompt Ledger, from a terminal or a script
@@ -84,26 +86,8 @@ struct Ledgerctl {
 
 #[derive(Subcommand)]
 enum LedgerctlCommand {
-    /// Register, read, compare and change prompts
-    Prompt(prompt::PromptArgs),
-    /// Execute prompts, and look at executions
-    Exec(exec::ExecArgs),
-    /// Register prompts that live in code, from files
-    Register(register::RegisterArgs),
-    /// Write prompts with all their versions as JSON lines
-    Export(transfer::ExportArgs),
-    /// Import what `ledgerctl export` wrote
-    Import(transfer::ImportArgs),
-    /// Watch one execution until it ends: its text on standard output, its states on standard error
-    Watch(watch::WatchArgs),
-    /// Show each change of state of all executions that match, until Ctrl-C
-    Tail(tail::TailArgs),
-    /// Count executions, their latencies, tokens and costs, by prompt, version, model, time
-    Usage(Box<usage::UsageArgs>),
-    /// List models and their prices, or write them
-    Models(models::ModelsArgs),
-    /// Ask whether the server takes calls, and this key
-    Health(health::ServerHealthArgs),
+    #[command(flatten)]
+    Server(RemoteCommand),
     /// Keep servers and keys under names, and choose between them
     Profile(profile::ProfileArgs),
     /// Write the completions of a shell: bash, zsh, fish
@@ -132,24 +116,12 @@ fn main() -> ExitCode {
 
 fn run(cli: Ledgerctl, output: &mut Output<'_>) -> Result<ExitCode, CommandError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CommandError::refused)?;
-    let connect = cli.connection;
     runtime.block_on(async {
         match cli.command {
-            LedgerctlCommand::Prompt(prompt) => prompt.run(&connect.connect()?, output).await,
-            LedgerctlCommand::Exec(exec) => exec.run(&connect.connect()?, output).await,
-            LedgerctlCommand::Register(register) => register.run(&connect.connect()?, output).await,
-            LedgerctlCommand::Export(export) => export.run(&connect.connect()?, output).await,
-            LedgerctlCommand::Import(import) => import.run(&connect.connect()?, output).await,
-            LedgerctlCommand::Watch(watch) => watch.run(&connect.connect()?, output).await,
-            LedgerctlCommand::Tail(tail) => tail.run(&connect.connect()?, output).await,
-            LedgerctlCommand::Usage(usage) => usage.run(&connect.connect()?, output).await.map(|()| ExitCode::SUCCESS),
-            LedgerctlCommand::Models(models) => {
-                models.run(&connect.connect()?, output).await.map(|()| ExitCode::SUCCESS)
-            }
-            LedgerctlCommand::Health(health) => health.run(&connect.connect()?, output).await,
-            LedgerctlCommand::Profile(profile) => profile.run(connect, output).await,
-            LedgerctlCommand::Completions(shell) => shell.run(Ledgerctl::command(), output).map(|()| ExitCode::SUCCESS),
-            LedgerctlCommand::Man(man) => man.run(Ledgerctl::command(), output).map(|()| ExitCode::SUCCESS),
+            LedgerctlCommand::Server(command) => command.run(&cli.connection.connect()?, output).await,
+            LedgerctlCommand::Profile(profile) => profile.run(cli.connection, output).await,
+            LedgerctlCommand::Completions(shell) => done(shell.run(Ledgerctl::command(), output)),
+            LedgerctlCommand::Man(man) => done(man.run(Ledgerctl::command(), output)),
         }
     })
 }

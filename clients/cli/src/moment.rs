@@ -1,8 +1,8 @@
 use prost_types::Timestamp;
 
 /// When it was, to the second, as `2026-01-31T08:00:00Z`; empty for an absent one.
-pub(crate) fn moment(at: Option<Timestamp>) -> String {
-    at.map(|at| Timestamp { nanos: 0, ..at }.to_string()).unwrap_or_default()
+pub(crate) fn moment(at: impl Into<Option<Timestamp>>) -> String {
+    at.into().map(|at| Timestamp { nanos: 0, ..at }.to_string()).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -21,14 +21,14 @@ pub(crate) struct FormatArgs {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Format {
+pub(crate) enum AnswerFormat {
     /// For people.
     Text,
     Json,
     JsonLines,
 }
 
-impl From<FormatArgs> for Format {
+impl From<FormatArgs> for AnswerFormat {
     fn from(args: FormatArgs) -> Self {
         match args {
             FormatArgs { json: true, .. } => Self::Json,
@@ -43,7 +43,7 @@ pub(crate) struct Output<'a> {
     notes: Box<dyn Write + 'a>,
     /// The state after the last piece that [`Output::text`] wrote.
     joiners: Joiners,
-    pub(crate) format: Format,
+    pub(crate) format: AnswerFormat,
     /// Whether standard output is a terminal.
     pub(crate) is_terminal: bool,
     /// Whether standard output shows colours.
@@ -54,7 +54,7 @@ pub(crate) struct Output<'a> {
 
 impl<'a> Output<'a> {
     /// The process's own streams.
-    pub(crate) fn standard(format: Format) -> Self {
+    pub(crate) fn standard(format: AnswerFormat) -> Self {
         Self {
             answers: Box::new(io::stdout()),
             notes: Box::new(io::stderr()),
@@ -68,7 +68,7 @@ impl<'a> Output<'a> {
 
     /// Other streams, treated as a terminal without colours; for tests.
     #[cfg(test)]
-    pub(crate) fn of(answers: impl Write + 'a, notes: impl Write + 'a, format: Format) -> Self {
+    pub(crate) fn of(answers: impl Write + 'a, notes: impl Write + 'a, format: AnswerFormat) -> Self {
         Self {
             answers: Box::new(answers),
             notes: Box::new(notes),
@@ -128,8 +128,8 @@ impl<'a> Output<'a> {
     /// Writes a document: in lines of its own under `--json`, in one line under `--jsonl`.
     pub(crate) fn json(&mut self, value: &Value) -> io::Result<()> {
         let text = match self.format {
-            Format::Json => format!("{value:#}"),
-            Format::Text | Format::JsonLines => value.to_string(),
+            AnswerFormat::Json => format!("{value:#}"),
+            AnswerFormat::Text | AnswerFormat::JsonLines => value.to_string(),
         };
         self.write(&format!("{}\n", visible(&text, Place::Json)))
     }

@@ -34,12 +34,12 @@ impl ProgressNotes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::Format;
+    use crate::output::AnswerFormat;
 
     #[test]
     fn it_is_told_now_and_then_and_not_of_what_is_quick() {
         let (mut answers, mut notes) = (Vec::new(), Vec::new());
-        let mut output = Output::of(&mut answers, &mut notes, Format::Text);
+        let mut output = Output::of(&mut answers, &mut notes, AnswerFormat::Text);
         let mut progress = ProgressNotes::begin();
         let began = progress.last;
         for seconds in [0, 1, 3, 4, 5, 6] {

@@ -100,11 +100,11 @@ impl Questions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::Format;
+    use crate::output::AnswerFormat;
 
     async fn asked(questions: &mut Questions) -> (Result<char, CommandError>, String) {
         let mut notes = Vec::new();
-        let mut output = Output::of(io::sink(), &mut notes, Format::Text);
+        let mut output = Output::of(io::sink(), &mut notes, AnswerFormat::Text);
         let choices = [('y', "yes"), ('e', "edit again"), ('n', "no")];
         let answer = questions.ask("Save it?", &choices, 'n', &mut output).await;
         drop(output);

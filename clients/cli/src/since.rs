@@ -14,11 +14,6 @@ fn at(text: &str, now: SystemTime) -> Result<Timestamp, String> {
     })
 }
 
-/// A moment to the second: `2026-01-31T08:00:00Z`.
-pub(crate) fn seconds(at: Timestamp) -> String {
-    Timestamp { nanos: 0, ..at }.to_string()
-}
-
 /// How long something may take: `500ms`, `30s`, `2m`, `1h`, `7d`.
 pub(crate) fn duration(text: &str) -> Result<prost_types::Duration, String> {
     let millis = || text.strip_suffix("ms")?.parse().ok().map(|millis: u32| Duration::from_millis(millis.into()));

@@ -26,13 +26,13 @@ impl<T: Into<String>> From<T> for Cell {
 
 /// A column's heading, and to which side its cells are aligned.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Column {
+pub(crate) enum TableColumn {
     Left(&'static str),
     /// For numbers.
     Right(&'static str),
 }
 
-impl Column {
+impl TableColumn {
     fn heading(self) -> &'static str {
         match self {
             Self::Left(heading) | Self::Right(heading) => heading,
@@ -43,7 +43,7 @@ impl Column {
 /// Rows under headings. Each row has a cell for each column.
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
-    columns: Vec<Column>,
+    columns: Vec<TableColumn>,
     rows: Vec<Vec<Cell>>,
 }
 
@@ -51,7 +51,7 @@ pub(crate) struct Table {
 const GAP: &str = "  ";
 
 impl Table {
-    pub(crate) fn new(columns: &[Column]) -> Self {
+    pub(crate) fn new(columns: &[TableColumn]) -> Self {
         Self { columns: columns.to_vec(), rows: Vec::new() }
     }
 
@@ -76,10 +76,10 @@ impl Table {
         for (index, ((cell, column), width)) in row.iter().zip(&self.columns).zip(widths).enumerate() {
             let padding = " ".repeat(width.saturating_sub(cell.text.width()));
             let (before, after) = match column {
-                Column::Right(_) => (padding.as_str(), ""),
+                TableColumn::Right(_) => (padding.as_str(), ""),
                 // Nothing follows the last one.
-                Column::Left(_) if index == last => ("", ""),
-                Column::Left(_) => ("", padding.as_str()),
+                TableColumn::Left(_) if index == last => ("", ""),
+                TableColumn::Left(_) => ("", padding.as_str()),
             };
             let gap = if index == 0 { "" } else { GAP };
             for (text, tone) in
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     fn table() -> Table {
-        let mut table = Table::new(&[Column::Left("NAME"), Column::Right("RUNS"), Column::Left("NOTE")]);
+        let mut table = Table::new(&[TableColumn::Left("NAME"), TableColumn::Right("RUNS"), TableColumn::Left("NOTE")]);
         table.row(vec!["greet".into(), "7".into(), Cell::new(Tone::Bad, "a\nb")]);
         table.row(vec!["日本".into(), "1200".into(), "".into()]);
         table

@@ -7,7 +7,7 @@ use v1::ExecutionStatus as Status;
 use crate::connection::LedgerConnection;
 use crate::exec::outcome;
 use crate::failure::CommandError;
-use crate::output::{Format, Output};
+use crate::output::{AnswerFormat, Output};
 use crate::style::Tone;
 use crate::update_json;
 
@@ -32,15 +32,6 @@ impl WatchArgs {
         connection: &LedgerConnection,
         output: &mut Output<'_>,
     ) -> Result<ExitCode, CommandError> {
-        // Fails at once where the server cannot be reached: a watch would retry.
-        let request = v1::GetExecutionRequest {
-            execution_id: self.execution.clone(),
-            view: v1::ExecutionView::Basic.into(),
-            ..Default::default()
-        };
-        connection
-            .ask(request, |client, request| async move { client.executions().get_execution(request).await })
-            .await?;
         let mut screen = ExecutionScreen::new(output, ShownStates::All);
         let mut watch = connection.client.watch(self.execution);
         while let Some(update) = watch.next().await {
@@ -72,7 +63,7 @@ pub(crate) struct ExecutionScreen {
 
 impl ExecutionScreen {
     pub(crate) fn new(output: &Output<'_>, states: ShownStates) -> Self {
-        Self { json: output.format != Format::Text, states, in_line: false }
+        Self { json: output.format != AnswerFormat::Text, states, in_line: false }
     }
 
     pub(crate) fn show(&mut self, update: &Update, output: &mut Output<'_>) -> Result<(), CommandError> {
@@ -162,7 +153,7 @@ mod tests {
     /// What is written to both streams.
     fn shown(updates: &[Update], json: bool) -> (String, String) {
         let (mut answers, mut notes) = (Vec::new(), Vec::new());
-        let format = if json { Format::JsonLines } else { Format::Text };
+        let format = if json { AnswerFormat::JsonLines } else { AnswerFormat::Text };
         let mut output = Output::of(&mut answers, &mut notes, format);
         let mut screen = ExecutionScreen::new(&output, ShownStates::All);
         for update in updates {
@@ -234,7 +225,7 @@ mod tests {
                 Ok(())
             }
         }
-        let mut output = Output::of(Closed, std::io::sink(), Format::Text);
+        let mut output = Output::of(Closed, std::io::sink(), AnswerFormat::Text);
         let failed = ExecutionScreen::new(&output, ShownStates::All).show(&text("a"), &mut output);
         assert!(matches!(failed, Err(CommandError::NobodyReads)));
     }

@@ -4,7 +4,7 @@ use prompt_ledger_client::v1;
 use crate::connection::LedgerConnection;
 use crate::contract_json;
 use crate::failure::CommandError;
-use crate::output::{Format, Output};
+use crate::output::{AnswerFormat, Output};
 use crate::update_json;
 
 /// Cancels an execution.
@@ -30,7 +30,7 @@ impl ExecCancelArgs {
     pub(crate) async fn run(self, connection: &LedgerConnection, output: &mut Output<'_>) -> Result<(), CommandError> {
         let canceled = connection.client.handle(self.execution).cancel(self.reason).await;
         let execution = canceled.map_err(|error| connection.failed(error))?;
-        if output.format != Format::Text {
+        if output.format != AnswerFormat::Text {
             return Ok(output.json(&contract_json::write("Execution", &execution))?);
         }
         let id = &execution.execution_id;

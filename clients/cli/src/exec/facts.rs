@@ -6,7 +6,6 @@ use serde_json::Value;
 use super::outcome;
 use crate::contract_json;
 use crate::money;
-use crate::since;
 
 /// The most characters that are shown of JSON in a line, unless all is asked for.
 const SHOWN: usize = 160;
@@ -41,7 +40,7 @@ pub(crate) fn of(execution: &v1::Execution, full: bool) -> Vec<(&'static str, St
         ("created", moment(execution.created_at)),
         ("started", moment(execution.started_at)),
         ("ended", moment(execution.completed_at)),
-        ("next attempt", execution.next_attempt_at.map(since::seconds).unwrap_or_default()),
+        ("next attempt", moment(execution.next_attempt_at)),
         ("expires", moment(execution.expire_at)),
         ("cancel asked", moment(execution.cancel_requested_at)),
         ("attempts", format!("{} of at most {}", execution.attempts, i64::from(execution.max_retries) + 1)),

@@ -4,7 +4,7 @@ use super::page;
 use crate::connection::LedgerConnection;
 use crate::contract_json;
 use crate::failure::CommandError;
-use crate::output::{Format, Output};
+use crate::output::{AnswerFormat, Output};
 
 /// Shows an execution.
 #[derive(Args)]
@@ -27,7 +27,7 @@ impl ExecGetArgs {
     pub(crate) async fn run(self, connection: &LedgerConnection, output: &mut Output<'_>) -> Result<(), CommandError> {
         let execution =
             connection.client.handle(self.execution).get().await.map_err(|error| connection.failed(error))?;
-        if output.format != Format::Text {
+        if output.format != AnswerFormat::Text {
             return Ok(output.json(&contract_json::write("Execution", &execution))?);
         }
         page::show(&execution, self.full, output)

@@ -7,13 +7,14 @@ use super::spec_args::entry;
 use crate::connection::LedgerConnection;
 use crate::failure::CommandError;
 use crate::list::{self, LimitArgs};
+use crate::moment::moment;
 use crate::money;
 use crate::output::Output;
 use crate::pages::pages;
 use crate::since;
 use crate::status_arg::StatusArg;
 use crate::style::Tone;
-use crate::table::{Cell, Column};
+use crate::table::{Cell, TableColumn};
 
 /// Lists executions, the newest first.
 #[derive(Args)]
@@ -87,16 +88,16 @@ pub(crate) fn some_model(text: &str) -> Result<v1::ModelRef, String> {
 }
 
 /// What matters most comes first: lines end with the terminal.
-const COLUMNS: [Column; 9] = [
-    Column::Left("EXECUTION"),
-    Column::Left("STATUS"),
-    Column::Left("PROMPT"),
-    Column::Right("V"),
-    Column::Right("LATENCY"),
-    Column::Right("COST"),
-    Column::Left("ERROR"),
-    Column::Left("CREATED"),
-    Column::Left("MODEL"),
+const COLUMNS: [TableColumn; 9] = [
+    TableColumn::Left("EXECUTION"),
+    TableColumn::Left("STATUS"),
+    TableColumn::Left("PROMPT"),
+    TableColumn::Right("V"),
+    TableColumn::Right("LATENCY"),
+    TableColumn::Right("COST"),
+    TableColumn::Left("ERROR"),
+    TableColumn::Left("CREATED"),
+    TableColumn::Left("MODEL"),
 ];
 
 impl ExecListArgs {
@@ -151,7 +152,7 @@ fn row(execution: &v1::Execution) -> Vec<Cell> {
         or_dash(execution.latency_ms.map(|millis| format!("{millis} ms"))).into(),
         or_dash(execution.cost_nano_usd.map(money::dollars)).into(),
         Cell::new(Tone::Bad, &*execution.error_type),
-        Cell::new(Tone::Dim, execution.created_at.map(since::seconds).unwrap_or_default()),
+        Cell::new(Tone::Dim, moment(execution.created_at)),
         outcome::model_name(execution.model.as_ref()).into(),
     ]
 }

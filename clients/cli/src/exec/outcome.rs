@@ -112,7 +112,7 @@ pub(crate) fn show_tool_calls(calls: &[v1::ToolCall], output: &mut Output<'_>) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::Format;
+    use crate::output::AnswerFormat;
 
     fn execution() -> v1::Execution {
         v1::Execution {
@@ -160,7 +160,7 @@ mod tests {
             arguments: arguments.into(),
         };
         let calls = [call("weather", r#"{"city":"Oslo"}"#), call("odd", "not\u{1b}json")];
-        show_tool_calls(&calls, &mut Output::of(&mut shown, std::io::sink(), Format::Text)).unwrap();
+        show_tool_calls(&calls, &mut Output::of(&mut shown, std::io::sink(), AnswerFormat::Text)).unwrap();
         let shown = String::from_utf8(shown).unwrap();
         assert_eq!(shown, "calls weather  c1\n  {\"city\":\"Oslo\"}\ncalls odd  c1\n  not\\u{1b}json\n");
     }

@@ -1,16 +1,15 @@
 //! An execution on a page: its facts, each attempt, what was sent, what came back.
 
 use prompt_ledger_client::v1;
-use prost_types::Timestamp;
 use v1::content_part::Part;
 use v1::image_part::Source;
 
 use super::{facts, outcome};
 use crate::failure::CommandError;
+use crate::moment::moment;
 use crate::output::Output;
-use crate::since;
 use crate::style::Tone;
-use crate::table::{Cell, Column, Table};
+use crate::table::{Cell, Table, TableColumn};
 
 /// The lines of a text that are shown of it, and the most bytes, unless all of it is asked for.
 const SHOWN_LINES: usize = 30;
@@ -53,14 +52,13 @@ fn heading(text: &str, output: &mut Output<'_>) -> Result<(), CommandError> {
 
 fn attempts(log: &[v1::ExecutionAttempt]) -> Table {
     let mut table = Table::new(&[
-        Column::Right("N"),
-        Column::Left("BEGAN"),
-        Column::Left("ENDED"),
-        Column::Right("LATENCY"),
-        Column::Left("WORKER"),
-        Column::Left("WHAT WENT WRONG"),
+        TableColumn::Right("N"),
+        TableColumn::Left("BEGAN"),
+        TableColumn::Left("ENDED"),
+        TableColumn::Right("LATENCY"),
+        TableColumn::Left("WORKER"),
+        TableColumn::Left("WHAT WENT WRONG"),
     ]);
-    let moment = |at: Option<Timestamp>| at.map(since::seconds).unwrap_or_default();
     for attempt in log {
         let wrong = match (&*attempt.error_type, &*attempt.error_message) {
             ("", _) => Cell::new(Tone::Good, "nothing"),
@@ -140,11 +138,11 @@ fn beginning(text: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::Format;
+    use crate::output::AnswerFormat;
 
     fn page(execution: &v1::Execution, full: bool) -> String {
         let mut shown = Vec::new();
-        let mut output = Output::of(&mut shown, std::io::sink(), Format::Text);
+        let mut output = Output::of(&mut shown, std::io::sink(), AnswerFormat::Text);
         show(execution, full, &mut output).unwrap();
         drop(output);
         String::from_utf8(shown).unwrap()

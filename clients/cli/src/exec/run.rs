@@ -12,7 +12,7 @@ use super::{outcome, prompt_stream};
 use crate::connection::LedgerConnection;
 use crate::contract_json;
 use crate::failure::CommandError;
-use crate::output::{Format, Output};
+use crate::output::{AnswerFormat, Output};
 use crate::style::Tone;
 use crate::update_json;
 use crate::watch::ShownStates;
@@ -56,7 +56,7 @@ impl ExecRunArgs {
         let spec = v1::ExecutionSpec { selector: selected.into_iter().next().flatten(), ..spec };
         let left_alone = LeftAlone::of(&spec);
         let updates = prompt_stream::begin(mode, spec, connection);
-        if output.format == Format::Text {
+        if output.format == AnswerFormat::Text {
             return on_screen(updates, ShownStates::None, left_alone, connection, output).await;
         }
         match follow(updates, left_alone, connection, output, |_, _| Ok(())).await? {

@@ -10,9 +10,9 @@ use super::outcome;
 use crate::contract_json;
 use crate::failure::{CommandError, NO};
 use crate::money;
-use crate::output::{Format, Output};
+use crate::output::{AnswerFormat, Output};
 use crate::style::Tone;
-use crate::table::{Cell, Column, Table};
+use crate::table::{Cell, Table, TableColumn};
 use crate::visible::{Place, visible};
 
 /// What one of them came to.
@@ -32,14 +32,14 @@ pub(crate) fn show(answers: &[VersionAnswer], output: &mut Output<'_>) -> Result
     let executions = || answers.iter().filter_map(|answer| answer.ended.as_ref().ok());
     let json = |execution: &v1::Execution| contract_json::write("Execution", execution);
     match output.format {
-        Format::Json => return Ok(output.json(&executions().map(json).collect::<Vec<_>>().into())?),
-        Format::JsonLines => {
+        AnswerFormat::Json => return Ok(output.json(&executions().map(json).collect::<Vec<_>>().into())?),
+        AnswerFormat::JsonLines => {
             for execution in executions() {
                 output.json_line(&json(execution))?;
             }
             return Ok(());
         }
-        Format::Text => {}
+        AnswerFormat::Text => {}
     }
     let texts: Vec<(&str, String)> = answers.iter().map(|answer| (&*answer.label, text(answer))).collect();
     match output.width().and_then(|width| column_width(width, answers.len())) {
@@ -89,15 +89,15 @@ fn text(answer: &VersionAnswer) -> String {
 
 fn facts(answers: &[VersionAnswer]) -> Table {
     let mut table = Table::new(&[
-        Column::Left("ASKED"),
-        Column::Right("VERSION"),
-        Column::Left("STATUS"),
-        Column::Right("IN"),
-        Column::Right("OUT"),
-        Column::Right("LATENCY"),
-        Column::Right("COST"),
-        Column::Left("EXECUTION"),
-        Column::Left("MODEL"),
+        TableColumn::Left("ASKED"),
+        TableColumn::Right("VERSION"),
+        TableColumn::Left("STATUS"),
+        TableColumn::Right("IN"),
+        TableColumn::Right("OUT"),
+        TableColumn::Right("LATENCY"),
+        TableColumn::Right("COST"),
+        TableColumn::Left("EXECUTION"),
+        TableColumn::Left("MODEL"),
     ]);
     let number = |number: Option<i32>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
     for VersionAnswer { label, ended } in answers {
@@ -239,7 +239,7 @@ mod tests {
     #[test]
     fn without_a_width_they_stand_one_after_the_other_with_their_facts() {
         let mut shown = Vec::new();
-        let mut output = Output::of(&mut shown, std::io::sink(), Format::Text);
+        let mut output = Output::of(&mut shown, std::io::sink(), AnswerFormat::Text);
         output.is_terminal = false;
         show(&[answer("version 1", Status::Succeeded), refused()], &mut output).unwrap();
         drop(output);

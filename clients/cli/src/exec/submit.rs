@@ -9,7 +9,7 @@ use super::{outcome, prompt_stream};
 use crate::connection::LedgerConnection;
 use crate::contract_json;
 use crate::failure::CommandError;
-use crate::output::{Format, Output};
+use crate::output::{AnswerFormat, Output};
 use crate::since;
 use crate::update_json;
 use crate::watch::ShownStates;
@@ -77,13 +77,13 @@ pub(crate) async fn answer(
     }
     if !queued.wait {
         match output.format {
-            Format::Text => output.line(id)?,
+            AnswerFormat::Text => output.line(id)?,
             _ => output.json(&contract_json::write("SubmitExecutionResponse", &submitted))?,
         }
         return Ok(ExitCode::SUCCESS);
     }
     let updates = connection.client.watch(&**id);
-    if output.format == Format::Text {
+    if output.format == AnswerFormat::Text {
         output.note(id);
         return on_screen(updates, ShownStates::None, LeftAlone::GoesOn, connection, output).await;
     }

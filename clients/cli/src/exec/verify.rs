@@ -8,7 +8,7 @@ use v1::render_prompt_request::Selector;
 use crate::connection::LedgerConnection;
 use crate::contract_json;
 use crate::failure::{CommandError, NO};
-use crate::output::{Format, Output};
+use crate::output::{AnswerFormat, Output};
 use crate::style::Tone;
 use crate::table::Cell;
 
@@ -45,7 +45,7 @@ impl ExecVerifyArgs {
             Verified::Match | Verified::NotRendered => ExitCode::SUCCESS,
             Verified::Mismatch | Verified::Unspecified => ExitCode::from(NO),
         };
-        if output.format != Format::Text {
+        if output.format != AnswerFormat::Text {
             output.json(&contract_json::write("VerifyExecutionResponse", &verified))?;
             return Ok(code);
         }
@@ -138,7 +138,7 @@ mod tests {
                 first_difference_offset: offset,
                 ..Default::default()
             };
-            show(&verified, &mut Output::of(&mut shown, std::io::sink(), Format::Text)).unwrap();
+            show(&verified, &mut Output::of(&mut shown, std::io::sink(), AnswerFormat::Text)).unwrap();
             String::from_utf8(shown).unwrap()
         };
         assert!(shown(Verified::Match, None).starts_with("match  rendering it again"));

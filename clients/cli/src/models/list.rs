@@ -10,7 +10,7 @@ use crate::money;
 use crate::output::Output;
 use crate::pages::pages;
 use crate::style::Tone;
-use crate::table::{Cell, Column};
+use crate::table::{Cell, TableColumn};
 
 /// Lists models.
 #[derive(Args)]
@@ -30,14 +30,14 @@ pub(crate) struct ModelListArgs {
     limit: LimitArgs,
 }
 
-pub(super) const COLUMNS: [Column; 7] = [
-    Column::Left("MODEL"),
-    Column::Right("IN $/M"),
-    Column::Right("CACHED"),
-    Column::Right("OUT $/M"),
-    Column::Right("MAX TOKENS"),
-    Column::Left("CAN"),
-    Column::Left("CANNOT"),
+pub(super) const COLUMNS: [TableColumn; 7] = [
+    TableColumn::Left("MODEL"),
+    TableColumn::Right("IN $/M"),
+    TableColumn::Right("CACHED"),
+    TableColumn::Right("OUT $/M"),
+    TableColumn::Right("MAX TOKENS"),
+    TableColumn::Left("CAN"),
+    TableColumn::Left("CANNOT"),
 ];
 
 impl ModelListArgs {

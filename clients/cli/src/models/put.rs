@@ -8,7 +8,7 @@ use crate::contract_json;
 use crate::exec::model_params::model;
 use crate::failure::CommandError;
 use crate::money::nano_dollars;
-use crate::output::{Format, Output};
+use crate::output::{AnswerFormat, Output};
 use crate::since;
 use crate::table::Table;
 
@@ -97,7 +97,7 @@ impl ModelPutArgs {
             .ask(request, |client, request| async move { client.registry().put_model(request).await })
             .await?;
         let model = answer.model.unwrap_or_default();
-        if output.format != Format::Text {
+        if output.format != AnswerFormat::Text {
             return Ok(output.json(&contract_json::write("Model", &model))?);
         }
         let mut table = Table::new(&COLUMNS);

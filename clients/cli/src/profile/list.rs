@@ -6,9 +6,9 @@ use super::in_use::source;
 use super::variable;
 use crate::connection::ConnectionArgs;
 use crate::failure::CommandError;
-use crate::output::{Format, Output};
+use crate::output::{AnswerFormat, Output};
 use crate::style::Tone;
-use crate::table::{Cell, Column, Table};
+use crate::table::{Cell, Table, TableColumn};
 
 /// Lists the profiles.
 #[derive(Args)]
@@ -30,7 +30,7 @@ impl ProfileListArgs {
         let names = file.names();
         let used = source(connection, &variable, &names);
         let profiles = || names.iter().filter_map(|name| Some((name, file.get(name)?)));
-        if output.format != Format::Text {
+        if output.format != AnswerFormat::Text {
             let profiles: Vec<_> = profiles()
                 .map(|(name, profile)| {
                     json!({
@@ -50,12 +50,12 @@ impl ProfileListArgs {
             ));
         } else {
             let mut table = Table::new(&[
-                Column::Left(""),
-                Column::Left("NAME"),
-                Column::Left("SERVER"),
-                Column::Left("PROJECT"),
-                Column::Left("KEY"),
-                Column::Left("TLS"),
+                TableColumn::Left(""),
+                TableColumn::Left("NAME"),
+                TableColumn::Left("SERVER"),
+                TableColumn::Left("PROJECT"),
+                TableColumn::Left("KEY"),
+                TableColumn::Left("TLS"),
             ]);
             for (name, profile) in profiles() {
                 let is_used = used.profile() == Some(name);

@@ -8,7 +8,7 @@ use crate::list::{self, LimitArgs};
 use crate::moment::moment;
 use crate::output::Output;
 use crate::style::Tone;
-use crate::table::{Cell, Column};
+use crate::table::{Cell, TableColumn};
 
 /// Lists what was changed of a prompt, or of all, the newest first.
 #[derive(Args)]
@@ -70,15 +70,15 @@ impl ChangeKindArg {
     }
 }
 
-const COLUMNS: [Column; 8] = [
-    Column::Left("AT"),
-    Column::Left("PROMPT"),
-    Column::Left("WHAT"),
-    Column::Right("VERSION"),
-    Column::Left("LABEL"),
-    Column::Left("CHANGE"),
-    Column::Left("BY"),
-    Column::Left("NOTE"),
+const COLUMNS: [TableColumn; 8] = [
+    TableColumn::Left("AT"),
+    TableColumn::Left("PROMPT"),
+    TableColumn::Left("WHAT"),
+    TableColumn::Right("VERSION"),
+    TableColumn::Left("LABEL"),
+    TableColumn::Left("CHANGE"),
+    TableColumn::Left("BY"),
+    TableColumn::Left("NOTE"),
 ];
 
 impl ChangesArgs {

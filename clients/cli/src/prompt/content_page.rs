@@ -139,7 +139,7 @@ fn template_cells(mut line: &str) -> Vec<Cell> {
 mod tests {
     use super::*;
     use crate::contract_json;
-    use crate::output::Format;
+    use crate::output::AnswerFormat;
     use serde_json::json;
 
     #[test]
@@ -178,7 +178,7 @@ mod tests {
             config: Some(contract_json::read("VersionConfig", config).unwrap()),
         };
         let mut shown = Vec::new();
-        show(&content, &mut Output::of(&mut shown, std::io::sink(), Format::Text)).unwrap();
+        show(&content, &mut Output::of(&mut shown, std::io::sink(), AnswerFormat::Text)).unwrap();
         let expected = r#"
 ── config
   model                       echo/echo

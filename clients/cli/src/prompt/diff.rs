@@ -7,7 +7,7 @@ use super::version_name::{VersionName, fetch_version};
 use crate::connection::LedgerConnection;
 use crate::content_diff::{ContentDiff, DIFF_FIELDS, compare};
 use crate::failure::{CommandError, NO};
-use crate::output::{Format, Output};
+use crate::output::{AnswerFormat, Output};
 use crate::prompt_content::PromptContent;
 use crate::prompt_file::PromptFile;
 use crate::style::Tone;
@@ -84,7 +84,7 @@ impl DiffArgs {
         diff: &ContentDiff,
         output: &mut Output<'_>,
     ) -> Result<(), CommandError> {
-        if output.format != Format::Text {
+        if output.format != AnswerFormat::Text {
             let mut answer = diff.json();
             answer["prompt"] = name.into();
             answer["before"] = before.place.clone();

@@ -48,13 +48,13 @@ pub(crate) fn first_heading(text: &str, output: &mut Output<'_>) -> Result<(), C
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::Format;
+    use crate::output::AnswerFormat;
 
     #[test]
     fn facts_are_aligned_and_empty_ones_left_out() {
         let mut shown = Vec::new();
         let facts = vec![Fact::new("mode", "full"), Fact::new("owner team", ""), Fact::new("description", "a\nb\t")];
-        show(facts, &mut Output::of(&mut shown, std::io::sink(), Format::Text)).unwrap();
+        show(facts, &mut Output::of(&mut shown, std::io::sink(), AnswerFormat::Text)).unwrap();
         assert_eq!(String::from_utf8(shown).unwrap(), "  mode         full\n  description  a\n               b\\t\n");
     }
 }

@@ -8,7 +8,7 @@ use crate::connection::LedgerConnection;
 use crate::contract_json;
 use crate::failure::CommandError;
 use crate::moment::moment;
-use crate::output::{Format, Output};
+use crate::output::{AnswerFormat, Output};
 use crate::prompt_content::PromptContent;
 use crate::style::Tone;
 use crate::table::Cell;
@@ -37,7 +37,7 @@ impl GetArgs {
             Some(version) => Some(fetch_version(connection, &self.name, Some(version)).await?),
         };
         let prompt = got.prompt.unwrap_or_default();
-        if output.format != Format::Text {
+        if output.format != AnswerFormat::Text {
             let mut answer = serde_json::json!({"prompt": contract_json::write("Prompt", &prompt)});
             if let Some(version) = &version {
                 answer["version"] = contract_json::write("PromptVersion", version);

@@ -7,7 +7,7 @@ use crate::failure::CommandError;
 use crate::list::{self, LimitArgs};
 use crate::output::Output;
 use crate::style::Tone;
-use crate::table::{Cell, Column};
+use crate::table::{Cell, TableColumn};
 
 /// Lists prompts by name.
 #[derive(Args)]
@@ -40,13 +40,13 @@ pub(crate) struct ListArgs {
     limit: LimitArgs,
 }
 
-const COLUMNS: [Column; 6] = [
-    Column::Left("NAME"),
-    Column::Left("MODE"),
-    Column::Right("ACTIVE"),
-    Column::Right("LATEST"),
-    Column::Left("LABELS"),
-    Column::Left("DESCRIPTION"),
+const COLUMNS: [TableColumn; 6] = [
+    TableColumn::Left("NAME"),
+    TableColumn::Left("MODE"),
+    TableColumn::Right("ACTIVE"),
+    TableColumn::Right("LATEST"),
+    TableColumn::Left("LABELS"),
+    TableColumn::Left("DESCRIPTION"),
 ];
 
 impl ListArgs {

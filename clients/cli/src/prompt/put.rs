@@ -7,7 +7,7 @@ use crate::connection::LedgerConnection;
 use crate::contract_json;
 use crate::created_by::CreatedByArgs;
 use crate::failure::CommandError;
-use crate::output::{Format, Output};
+use crate::output::{AnswerFormat, Output};
 use crate::prompt_file::PromptFile;
 use crate::style::Tone;
 use crate::table::Cell;
@@ -68,9 +68,8 @@ impl PutArgs {
         };
         let request = self.request(file)?;
         let labels = request.labels.clone();
-        connection.reach().await?;
         let answer = connection.client.prompts().put(request).await.map_err(|error| connection.failed(error))?;
-        if output.format == Format::Text {
+        if output.format == AnswerFormat::Text {
             output.cells(&outcome(&answer, &labels))?;
         } else {
             output.json(&contract_json::write("PutPromptResponse", &answer))?;

@@ -9,7 +9,7 @@ use super::version_name::{VersionName, VersionSelector};
 use crate::connection::LedgerConnection;
 use crate::contract_json;
 use crate::failure::CommandError;
-use crate::output::{Format, Output};
+use crate::output::{AnswerFormat, Output};
 use crate::prompt_file::PromptFile;
 use crate::variables::VariablesArgs;
 
@@ -45,7 +45,7 @@ impl RenderArgs {
             min_revision: None,
         };
         let rendered = connection.client.prompts().render(request).await.map_err(|error| connection.failed(error))?;
-        if output.format != Format::Text {
+        if output.format != AnswerFormat::Text {
             return Ok(output.json(&contract_json::write("RenderPromptResponse", &rendered))?);
         }
         if rendered.messages.is_empty() {

@@ -8,7 +8,7 @@ use crate::list::{self, LimitArgs};
 use crate::moment::moment;
 use crate::output::Output;
 use crate::style::Tone;
-use crate::table::{Cell, Column};
+use crate::table::{Cell, TableColumn};
 
 /// Lists the versions of a prompt, the newest first.
 #[derive(Args)]
@@ -40,14 +40,14 @@ pub(crate) struct HistoryArgs {
     limit: LimitArgs,
 }
 
-const COLUMNS: [Column; 7] = [
-    Column::Right("VERSION"),
-    Column::Left("STATUS"),
-    Column::Left("LABELS"),
-    Column::Left("CREATED"),
-    Column::Left("BY"),
-    Column::Left("SHA-256"),
-    Column::Left("NOTE"),
+const COLUMNS: [TableColumn; 7] = [
+    TableColumn::Right("VERSION"),
+    TableColumn::Left("STATUS"),
+    TableColumn::Left("LABELS"),
+    TableColumn::Left("CREATED"),
+    TableColumn::Left("BY"),
+    TableColumn::Left("SHA-256"),
+    TableColumn::Left("NOTE"),
 ];
 
 impl VersionsArgs {
@@ -60,7 +60,7 @@ impl VersionsArgs {
 impl HistoryArgs {
     pub(crate) async fn run(self, connection: &LedgerConnection, output: &mut Output<'_>) -> Result<(), CommandError> {
         let mut columns = COLUMNS.to_vec();
-        columns.insert(2, Column::Right("EXECUTIONS"));
+        columns.insert(2, TableColumn::Right("EXECUTIONS"));
         let counted = |version: &v1::PromptVersion| {
             let mut cells = row(version);
             cells.insert(2, version.execution_count.unwrap_or_default().to_string().into());

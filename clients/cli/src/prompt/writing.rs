@@ -5,7 +5,7 @@ use clap::Args;
 use crate::contract_json;
 use crate::created_by::CreatedByArgs;
 use crate::failure::CommandError;
-use crate::output::{Format, Output};
+use crate::output::{AnswerFormat, Output};
 
 /// Who writes, and on what condition.
 #[derive(Args, Clone, Debug, Default)]
@@ -31,7 +31,7 @@ pub(crate) fn answer(
     message: &impl prost::Message,
     line: &str,
 ) -> Result<(), CommandError> {
-    if output.format == Format::Text {
+    if output.format == AnswerFormat::Text {
         output.line(line)?;
     } else {
         output.json(&contract_json::write(name, message))?;

@@ -138,7 +138,6 @@ impl RegisterArgs {
             prompts,
             ranges,
         };
-        connection.reach().await?;
         let mut registered = Vec::new();
         // Several calls are checked before the first one writes.
         if self.dry_run || call.ranges.len() > 1 {

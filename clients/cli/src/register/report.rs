@@ -7,19 +7,19 @@ use v1::RegistrationAction as Action;
 use super::outcome::RegisterOutcome;
 use crate::contract_json;
 use crate::failure::CommandError;
-use crate::output::{Format, Output};
+use crate::output::{AnswerFormat, Output};
 use crate::style::Tone;
-use crate::table::{Cell, Column, Table};
+use crate::table::{Cell, Table, TableColumn};
 
 /// The most names that are shown to people of what no file has.
 pub(super) const MAX_OTHERS: usize = 50;
 
-const COLUMNS: [Column; 5] = [
-    Column::Left("NAME"),
-    Column::Left("RESULT"),
-    Column::Left("VERSION"),
-    Column::Left("LABELS SET"),
-    Column::Left("FILE"),
+const COLUMNS: [TableColumn; 5] = [
+    TableColumn::Left("NAME"),
+    TableColumn::Left("RESULT"),
+    TableColumn::Left("VERSION"),
+    TableColumn::Left("LABELS SET"),
+    TableColumn::Left("FILE"),
 ];
 
 pub(super) struct RegisterReport {
@@ -57,8 +57,8 @@ impl RegisterReport {
 
     pub(super) fn show(&self, context: usize, output: &mut Output<'_>) -> Result<(), CommandError> {
         match output.format {
-            Format::Text => self.show_text(context, output)?,
-            Format::Json => {
+            AnswerFormat::Text => self.show_text(context, output)?,
+            AnswerFormat::Json => {
                 let prompts: Vec<_> = self.outcomes.iter().map(RegisterOutcome::json).collect();
                 let mut answer = json!({"dry_run": self.dry_run, "changed": self.changes(), "prompts": prompts});
                 if let Some(source) = &self.source {
@@ -69,7 +69,7 @@ impl RegisterReport {
                 }
                 output.json(&answer)?;
             }
-            Format::JsonLines => {
+            AnswerFormat::JsonLines => {
                 for outcome in &self.outcomes {
                     output.json_line(&outcome.json())?;
                 }

@@ -10,7 +10,7 @@ use v1::ExecutionStatus as Status;
 use crate::exec::outcome;
 use crate::money;
 use crate::style::Tone;
-use crate::table::{Cell, Column, Table};
+use crate::table::{Cell, Table, TableColumn};
 use crate::visible::{Place, visible};
 
 /// The most rows that are kept; of further executions the end alone is shown.
@@ -120,14 +120,14 @@ impl LiveTable {
         });
         let hidden = self.rows.len().saturating_sub(room);
         let mut table = Table::new(&[
-            Column::Left("UTC"),
-            Column::Left("EXECUTION"),
-            Column::Left("STATUS"),
-            Column::Left("PROMPT"),
-            Column::Right("TRY"),
-            Column::Right("TIME"),
-            Column::Right("COST"),
-            Column::Left("ERROR"),
+            TableColumn::Left("UTC"),
+            TableColumn::Left("EXECUTION"),
+            TableColumn::Left("STATUS"),
+            TableColumn::Left("PROMPT"),
+            TableColumn::Right("TRY"),
+            TableColumn::Right("TIME"),
+            TableColumn::Right("COST"),
+            TableColumn::Left("ERROR"),
         ]);
         let shown = self.rows.iter().skip(hidden);
         leaving.iter().chain(shown).for_each(|row| table.row(row.cells(now)));

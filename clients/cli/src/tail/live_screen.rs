@@ -9,7 +9,7 @@ use unicode_width::UnicodeWidthStr as _;
 use super::live::{LiveFrame, LiveTable, TerminalWindow};
 use crate::connection::LedgerConnection;
 use crate::failure::CommandError;
-use crate::output::{Format, Output};
+use crate::output::{AnswerFormat, Output};
 
 /// The shortest time between two drawings.
 const PACE: Duration = Duration::from_millis(80);
@@ -19,7 +19,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// Whether the table can be drawn: for people, on a terminal that can move its cursor.
 pub(super) fn fits(output: &Output<'_>) -> bool {
     let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-    output.format == Format::Text && output.size().is_some() && !is_dumb
+    output.format == AnswerFormat::Text && output.size().is_some() && !is_dumb
 }
 
 /// Shows the tail until it breaks.

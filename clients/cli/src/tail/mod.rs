@@ -12,7 +12,7 @@ use prost_types::Timestamp;
 
 use crate::connection::LedgerConnection;
 use crate::failure::CommandError;
-use crate::output::{Format, Output};
+use crate::output::{AnswerFormat, Output};
 use crate::since;
 use crate::status_arg::StatusArg;
 use crate::update_json;
@@ -54,12 +54,7 @@ impl TailArgs {
         connection: &LedgerConnection,
         output: &mut Output<'_>,
     ) -> Result<ExitCode, CommandError> {
-        // Fails at once where the server cannot be reached: a watch would retry.
-        let request = v1::ListExecutionsRequest { page_size: 1, ..v1::ListExecutionsRequest::default() };
-        connection
-            .ask(request, |client, request| async move { client.executions().list_executions(request).await })
-            .await?;
-        let json = output.format != Format::Text;
+        let json = output.format != AnswerFormat::Text;
         let mut tail = connection.client.tail(self.filter());
         if live_screen::fits(output) {
             return live_screen::show(tail, connection, output).await;

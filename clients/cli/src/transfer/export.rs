@@ -11,7 +11,7 @@ use tempfile::NamedTempFile;
 use crate::connection::LedgerConnection;
 use crate::contract_json;
 use crate::failure::CommandError;
-use crate::output::{Format, Output};
+use crate::output::{AnswerFormat, Output};
 use crate::progress::ProgressNotes;
 use crate::visible::{Place, visible};
 
@@ -121,11 +121,11 @@ impl ExportTarget {
         match self {
             Self::Output { begun } => {
                 let before = match (output.format, *begun) {
-                    (Format::Json, false) => "[",
-                    (Format::Json, true) => ",\n",
+                    (AnswerFormat::Json, false) => "[",
+                    (AnswerFormat::Json, true) => ",\n",
                     _ => "",
                 };
-                let after = if output.format == Format::Json { "" } else { "\n" };
+                let after = if output.format == AnswerFormat::Json { "" } else { "\n" };
                 output.write(&format!("{before}{line}{after}"))?;
                 *begun = true;
                 Ok(())
@@ -139,8 +139,8 @@ impl ExportTarget {
         let path = match self {
             Self::Output { begun } => {
                 match (output.format, begun) {
-                    (Format::Json, true) => output.write("]\n")?,
-                    (Format::Json, false) => output.write("[]\n")?,
+                    (AnswerFormat::Json, true) => output.write("]\n")?,
+                    (AnswerFormat::Json, false) => output.write("[]\n")?,
                     _ => {}
                 }
                 output.note(&format!("{} exported", exported.told()));

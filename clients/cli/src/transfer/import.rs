@@ -52,7 +52,6 @@ impl ImportArgs {
     ) -> Result<ExitCode, CommandError> {
         let mut file = ImportFile::open(&self.file)?;
         let totals = file.check().map_err(|error| error.and("Nothing was imported: export it again"))?;
-        connection.reach().await?;
         let run = ImportRun {
             connection,
             options: v1::ImportPromptsRequest {

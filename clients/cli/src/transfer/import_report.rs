@@ -5,17 +5,17 @@ use v1::ImportAction as Action;
 
 use crate::contract_json;
 use crate::failure::CommandError;
-use crate::output::{Format, Output};
+use crate::output::{AnswerFormat, Output};
 use crate::style::Tone;
-use crate::table::{Cell, Column, Table};
+use crate::table::{Cell, Table, TableColumn};
 
-const COLUMNS: [Column; 6] = [
-    Column::Left("NAME"),
-    Column::Left("RESULT"),
-    Column::Right("NEW VERSIONS"),
-    Column::Left("ACTIVE"),
-    Column::Left("LABELS SET"),
-    Column::Left("WHY"),
+const COLUMNS: [TableColumn; 6] = [
+    TableColumn::Left("NAME"),
+    TableColumn::Left("RESULT"),
+    TableColumn::Right("NEW VERSIONS"),
+    TableColumn::Left("ACTIVE"),
+    TableColumn::Left("LABELS SET"),
+    TableColumn::Left("WHY"),
 ];
 
 pub(super) struct ImportReport {
@@ -48,9 +48,9 @@ impl ImportReport {
             *count += 1;
         }
         match output.format {
-            Format::Text => self.table.row(row(imported, result)),
-            Format::Json => self.values.push(contract_json::write("ImportedPrompt", imported)),
-            Format::JsonLines => output.json_line(&contract_json::write("ImportedPrompt", imported))?,
+            AnswerFormat::Text => self.table.row(row(imported, result)),
+            AnswerFormat::Json => self.values.push(contract_json::write("ImportedPrompt", imported)),
+            AnswerFormat::JsonLines => output.json_line(&contract_json::write("ImportedPrompt", imported))?,
         }
         Ok(())
     }
@@ -58,9 +58,9 @@ impl ImportReport {
     /// Shows it.
     pub(super) fn finish(self, dry_run: bool, output: &mut Output<'_>) -> Result<(), CommandError> {
         match output.format {
-            Format::Json => output.json(&self.values.into())?,
-            Format::JsonLines => {}
-            Format::Text => {
+            AnswerFormat::Json => output.json(&self.values.into())?,
+            AnswerFormat::JsonLines => {}
+            AnswerFormat::Text => {
                 let [created, updated, unchanged, refused] = self.counts;
                 if self.counts != [0; 4] {
                     output.table(&self.table)?;

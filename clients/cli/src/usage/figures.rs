@@ -7,7 +7,7 @@ use super::bars::BarSeries;
 use crate::exec::outcome;
 use crate::money;
 use crate::style::Tone;
-use crate::table::{Cell, Column, Table};
+use crate::table::{Cell, Table, TableColumn};
 use crate::update_json;
 
 /// Which columns a table has.
@@ -22,13 +22,13 @@ pub(super) struct FigureColumns {
 
 impl FigureColumns {
     pub(super) fn table(&self) -> Table {
-        let time = self.time.map(|offset| Column::Left(if offset == 0 { "UTC" } else { "TIME" }));
-        let groups = self.by.iter().flat_map(|by| headings(*by)).map(|heading| Column::Left(heading));
+        let time = self.time.map(|offset| TableColumn::Left(if offset == 0 { "UTC" } else { "TIME" }));
+        let groups = self.by.iter().flat_map(|by| headings(*by)).map(|heading| TableColumn::Left(heading));
         let figures = ["RUNS", "OK", "FAILED", "CANCELED", "OPEN", "P50", "P95", "TOKENS IN", "OUT", "COST"];
         let heading = if self.time.is_some() { "" } else { "OVER TIME" };
-        let bars = self.bars.then_some(Column::Left(heading));
-        let columns: Vec<Column> =
-            time.into_iter().chain(groups).chain(figures.map(Column::Right)).chain(bars).collect();
+        let bars = self.bars.then_some(TableColumn::Left(heading));
+        let columns: Vec<TableColumn> =
+            time.into_iter().chain(groups).chain(figures.map(TableColumn::Right)).chain(bars).collect();
         Table::new(&columns)
     }
 

@@ -16,7 +16,7 @@ use crate::connection::LedgerConnection;
 use crate::exec::list::some_model;
 use crate::failure::CommandError;
 use crate::list::{self, LimitArgs};
-use crate::output::{Format, Output};
+use crate::output::{AnswerFormat, Output};
 use crate::pages::pages;
 use crate::since;
 use bars::BarSeries;
@@ -182,7 +182,7 @@ impl UsageArgs {
             page_token: String::new(),
         };
         let is_split = bucket != v1::TimeBucket::Unspecified;
-        if output.format != Format::Text {
+        if output.format != AnswerFormat::Text {
             let rows = rows(ask(&by, bucket, self.limit.page_size()), connection);
             return list::show(rows, "UsageRow", &[], |_| Vec::new(), self.limit, connection, output).await;
         }

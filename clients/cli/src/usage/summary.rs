@@ -7,9 +7,9 @@ use super::figures::{cost, mode};
 use crate::connection::LedgerConnection;
 use crate::contract_json;
 use crate::failure::CommandError;
-use crate::output::{Format, Output};
+use crate::output::{AnswerFormat, Output};
 use crate::style::Tone;
-use crate::table::{Cell, Column, Table};
+use crate::table::{Cell, Table, TableColumn};
 
 pub(super) async fn run(
     mode: v1::PromptMode,
@@ -22,7 +22,7 @@ pub(super) async fn run(
     let answer = connection
         .ask(request, |client, request| async move { client.analytics().get_prompt_analytics(request).await })
         .await?;
-    if output.format != Format::Text {
+    if output.format != AnswerFormat::Text {
         return Ok(output.json(&contract_json::write("GetPromptAnalyticsResponse", &answer))?);
     }
     let summary = answer.summary.unwrap_or_default();
@@ -45,7 +45,8 @@ pub(super) async fn run(
 fn table(modes: &[v1::ModeAnalytics]) -> Table {
     let figures =
         ["RUNS", "OK", "FAILED", "CANCELED", "OPEN", "AVERAGE", "P50", "P95", "P99", "TOKENS IN", "OUT", "COST"];
-    let columns: Vec<Column> = std::iter::once(Column::Left("MODE")).chain(figures.map(Column::Right)).collect();
+    let columns: Vec<TableColumn> =
+        std::iter::once(TableColumn::Left("MODE")).chain(figures.map(TableColumn::Right)).collect();
     let mut table = Table::new(&columns);
     let millis = |millis: Option<f64>| millis.map_or_else(|| "-".to_owned(), |millis| format!("{millis:.0} ms")).into();
     for figures in modes {

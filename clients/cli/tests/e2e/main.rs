@@ -4,16 +4,16 @@
 
 mod action;
 mod errors;
+mod exec;
+mod figures;
+mod generated;
+mod profiles;
 mod prompt_diff;
 mod prompt_edit;
 mod prompt_pages;
 mod prompt_writes;
 mod put;
 mod register;
-mod exec;
-mod figures;
-mod generated;
-mod profiles;
 mod tail;
 mod transfer;
 mod watch;

@@ -7,7 +7,7 @@ use prompt_ledger_testkit::ledger::{DEVELOPMENT_KEY, Ledger, built_binary, serve
 
 use super::*;
 use crate::connection::ConnectionArgs;
-use crate::output::Format;
+use crate::output::AnswerFormat;
 
 #[derive(Parser)]
 struct TestLine {
@@ -42,7 +42,7 @@ async fn edit(ledger: &Ledger, arguments: &[&str], editor: &str, typed: Option<&
     let TestLine { connection, edit } = TestLine::parse_from(line);
     let questions = typed.map_or_else(Questions::of_nobody, Questions::answered);
     let (mut answers, mut notes) = (Vec::new(), Vec::new());
-    let mut output = Output::of(&mut answers, &mut notes, Format::Text);
+    let mut output = Output::of(&mut answers, &mut notes, AnswerFormat::Text);
     let connection = connection.connect().unwrap();
     let ended = edit.run_with(EditorCommand::of(editor), questions, &connection, &mut output).await;
     drop(output);

@@ -91,7 +91,7 @@ impl Sweeper {
         let changes = self.store.expire(self.lease).await.inspect_err(|_| caution.failed(Instant::now()))?;
         caution.seen(Instant::now());
         for Change { id, event } in &changes {
-            tracing::warn!(execution_id = %id, from = ?event.from, to = %event.to, "its holder went away, or its time is over");
+            tracing::warn!(execution_id = %id, from = event.from.map(tracing::field::display), to = %event.to, "its holder went away, or its time is over");
             observe::swept(event.to);
             self.publisher.changed(*id, *event);
         }

@@ -33,7 +33,7 @@ pub(super) async fn run(addr: SocketAddr) -> Result<(), StartError> {
     let mut registry = RegistryServiceClient::with_interceptor(channel.clone(), WithKey);
     let mut executions = ExecutionServiceClient::with_interceptor(channel, WithKey);
 
-    println!("The demo, as any client would do it:\n");
+    tell!("The demo, as any client would do it:\n");
     for (step, template) in [(1, "Say hello to {{name}}."), (2, "Say hello to {{name}}, in {{language}}.")] {
         let request = v1::PutPromptRequest {
             name: PROMPT.into(),
@@ -45,8 +45,8 @@ pub(super) async fn run(addr: SocketAddr) -> Result<(), StartError> {
         let put = registry.put_prompt(request).await?.into_inner();
         let version = put.version.unwrap_or_default();
         let what = if put.version_change { "is new" } else { "was there already" };
-        println!("{step}. PutPrompt `{template}`");
-        println!("   version {} {what}, sha-256 {}", version.version_number, version.checksum_hash);
+        tell!("{step}. PutPrompt `{template}`");
+        tell!("   version {} {what}, sha-256 {}", version.version_number, version.checksum_hash);
     }
     let back = v1::SetActiveVersionRequest {
         name: PROMPT.into(),
@@ -55,7 +55,7 @@ pub(super) async fn run(addr: SocketAddr) -> Result<(), StartError> {
         ..v1::SetActiveVersionRequest::default()
     };
     registry.set_active_version(back).await?;
-    println!("3. SetActiveVersion 1: rolled back");
+    tell!("3. SetActiveVersion 1: rolled back");
 
     let variables = serde_json::Map::from_iter([("name".to_owned(), "Ada".into())]);
     let spec = v1::ExecutionSpec {
@@ -67,24 +67,21 @@ pub(super) async fn run(addr: SocketAddr) -> Result<(), StartError> {
     };
     let ran = executions.run_execution(v1::RunExecutionRequest { spec: Some(spec) }).await?.into_inner();
     let id = ran.execution.unwrap_or_default().execution_id;
-    println!("4. RunExecution -> {id}");
+    tell!("4. RunExecution -> {id}");
 
     let read = v1::GetExecutionRequest { execution_id: id, view: v1::ExecutionView::Full.into(), ..Default::default() };
     let execution = executions.get_execution(read).await?.into_inner().execution.unwrap_or_default();
     let model = execution.model.clone().unwrap_or_default();
-    println!("5. GetExecution: its life");
-    println!(
-        "   prompt    {} version {} ({})",
-        execution.prompt_name, execution.version_number, execution.checksum_hash
-    );
-    println!("   model     {}/{}", model.provider, model.model_name);
-    println!("   sent      {:?}", execution.rendered_prompt);
-    println!("   answered  {:?}", execution.response_text);
-    println!("   status    {} after {} ms", execution.status().as_str_name(), execution.latency_ms());
-    println!("   tokens    {} in, {} out", execution.prompt_tokens(), execution.response_tokens());
+    tell!("5. GetExecution: its life");
+    tell!("   prompt    {} version {} ({})", execution.prompt_name, execution.version_number, execution.checksum_hash);
+    tell!("   model     {}/{}", model.provider, model.model_name);
+    tell!("   sent      {:?}", execution.rendered_prompt);
+    tell!("   answered  {:?}", execution.response_text);
+    tell!("   status    {} after {} ms", execution.status().as_str_name(), execution.latency_ms());
+    tell!("   tokens    {} in, {} out", execution.prompt_tokens(), execution.response_tokens());
     if !execution.error_type.is_empty() {
-        println!("   error     {}: {}", execution.error_type, execution.error_message);
+        tell!("   error     {}: {}", execution.error_type, execution.error_message);
     }
-    println!();
+    tell!();
     Ok(())
 }

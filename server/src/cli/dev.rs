@@ -52,30 +52,27 @@ impl Dev {
         let app = App::start_embedded(config, addr, &self.data.data_dir).await?;
         let (addr, loopback) = (app.addr, app.addr.ip().is_loopback());
         if self.ready_json {
-            println!("{}", ready(&app, tls, loopback));
+            tell!("{}", ready(&app, tls, loopback));
             return self.until_end(app).await;
         }
         let http = app.http_url().map(|url| format!(", HTTP on {url}")).unwrap_or_default();
-        println!(
-            "Prompt Ledger is listening on {addr}{http}, and keeps everything in {}",
-            self.data.data_dir.display()
-        );
+        tell!("Prompt Ledger is listening on {addr}{http}, and keeps everything in {}", self.data.data_dir.display());
         if let Some(addr) = app.metrics_addr {
-            println!("Metrics are on http://{addr}/metrics");
+            tell!("Metrics are on http://{addr}/metrics");
         }
         if let Some(model) = app.default_model() {
-            println!("Executions that name no model use {model}");
+            tell!("Executions that name no model use {model}");
         }
         match loopback {
             true => print!("{}", first_steps(addr, tls, app.http_url().as_deref())),
-            false => println!("Make a key: prompt-ledger keys create --data-dir {}", self.data.data_dir.display()),
+            false => tell!("Make a key: prompt-ledger keys create --data-dir {}", self.data.data_dir.display()),
         }
         if self.demo
             && let Err(error) = demo::run(addr).await
         {
-            println!("The demo ended early: {error}\n");
+            tell!("The demo ended early: {error}\n");
         }
-        println!("Ctrl-C ends it.");
+        tell!("Ctrl-C ends it.");
         self.until_end(app).await
     }
 

@@ -83,7 +83,7 @@ impl Create {
         let made = store.create_key(new).await?;
         store.close().await;
         eprintln!("Key {} for {}. It is shown only now:", made.id, opens(&made));
-        println!("{key}");
+        answer!("{key}");
         Ok(())
     }
 }
@@ -108,7 +108,7 @@ impl Revoke {
         let revoked = store.revoke_key(id).await?;
         store.close().await;
         let revoked = revoked.ok_or_else(|| format!("no key {id}; `prompt-ledger keys list` shows them"))?;
-        println!("Key {} ({}...) is revoked.", revoked.id, revoked.prefix);
+        answer!("Key {} ({}...) is revoked.", revoked.id, revoked.prefix);
         Ok(())
     }
 }
@@ -117,10 +117,10 @@ async fn list(config: &Config, data: &DataDir) -> Result<(), StartError> {
     let store = open_store(config, &data.data_dir).await?;
     let keys = store.keys().await?;
     store.close().await;
-    println!("{:36}  {:11}  {:7}  {:24}  NAME", "ID", "BEGINS WITH", "STATE", "OPENS");
+    answer!("{:36}  {:11}  {:7}  {:24}  NAME", "ID", "BEGINS WITH", "STATE", "OPENS");
     for key in keys {
         let state = if key.revoked_at.is_some() { "revoked" } else { "good" };
-        println!("{}  {:11}  {state:7}  {:24}  {}", key.id, key.prefix, opens(&key), key.name);
+        answer!("{}  {:11}  {state:7}  {:24}  {}", key.id, key.prefix, opens(&key), key.name);
     }
     Ok(())
 }

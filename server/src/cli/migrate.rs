@@ -44,7 +44,7 @@ impl Migrate {
         let settings = match self.step {
             None => migrations.up().await?,
             Some(MigrateCommand::Settings) => {
-                print!("{}", described(&migrations.set_role().await?));
+                answer!("{}", described(&migrations.set_role().await?).trim_end());
                 return Ok(());
             }
             Some(MigrateCommand::Down { to, yes }) => {
@@ -56,13 +56,13 @@ impl Migrate {
             }
             Some(MigrateCommand::Status) => migrations.role_settings().await?,
         };
-        println!("{migrations}");
+        answer!("{migrations}");
         for migration in migrations.status().await? {
             let state = if migration.applied { "applied" } else { "missing" };
-            println!("{:6}  {state:7}  {}", migration.version, migration.description);
+            answer!("{:6}  {state:7}  {}", migration.version, migration.description);
         }
         if let Some(settings) = settings {
-            print!("{}", described(&settings));
+            answer!("{}", described(&settings).trim_end());
         }
         Ok(())
     }

@@ -1,6 +1,22 @@
 //! The command line. Standard output holds what was asked for; everything else goes to the log.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks on its standard streams")]
 
+/// Writes a line of an answer to standard output; an error where nobody reads it: a key that is shown once would be lost.
+macro_rules! answer {
+    ($($line:tt)*) => {{
+        use std::io::Write as _;
+        writeln!(std::io::stdout(), $($line)*)?
+    }};
+}
+
+/// Writes a line to standard output for whoever reads along: a server goes on without.
+macro_rules! tell {
+    ($($line:tt)*) => {{
+        use std::io::Write as _;
+        writeln!(std::io::stdout(), $($line)*).ok();
+    }};
+}
+
 mod confirm;
 mod demo;
 mod dev;
@@ -8,6 +24,7 @@ mod keys;
 mod migrate;
 mod serve;
 
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -75,11 +92,19 @@ pub fn run() -> ExitCode {
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_unread(&*error) => ExitCode::from(UNREAD),
         Err(error) => {
             eprintln!("prompt-ledger: {}", with_causes(&*error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// The exit code of a process whose output nobody reads any more: that of one ended by SIGPIPE.
+const UNREAD: u8 = 141;
+
+fn is_unread(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// An error and what caused it, in one line.
@@ -90,7 +115,7 @@ fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
 
 fn asked(health: HealthArgs) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    println!("{}", runtime.block_on(health.run(Process::Server))?);
+    answer!("{}", runtime.block_on(health.run(Process::Server))?);
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! The command line: keys, mistakes, help.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use prompt_ledger_proto::v1;
 use prompt_ledger_testkit::ledger::Metadata;
@@ -32,6 +32,21 @@ pub(crate) fn id_of(data_dir: &Path, prefix: &str) -> String {
 
 pub(crate) fn revoke(data_dir: &Path, id: &str) {
     said(&command(&["keys", "revoke", id], data_dir));
+}
+
+#[test]
+fn a_reader_who_goes_away_ends_a_command_quietly() {
+    let folder = tempfile::tempdir().unwrap();
+    for args in [&["keys", "list"][..], &["keys", "create", "--yes"], &["migrate", "status"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_prompt-ledger"));
+        let child = command.args(args).arg("--data-dir").arg(folder.path()).stdout(writer).stderr(Stdio::piped());
+        let output = child.spawn().unwrap().wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(141), "{args:?}: {said}");
+        assert!(!said.contains("panicked"), "{args:?}: {said}");
+    }
 }
 
 #[test]

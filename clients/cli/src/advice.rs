@@ -5,7 +5,8 @@ use prompt_ledger_client::v1::ErrorReason as Reason;
 
 /// A sentence with the command that helps; absent where the server's message says all.
 pub(crate) fn advice(error: &LedgerError) -> Option<String> {
-    let prompt = error.metadata.get("prompt").map_or("NAME", String::as_str);
+    let known = |key: &str, unknown| error.metadata.get(key).map_or(unknown, String::as_str);
+    let prompt = known("prompt", "NAME");
     Some(match error.reason {
         Reason::PromptNotFound => {
             "`ledgerctl prompt list` shows those that there are, `ledgerctl prompt put` registers one. Is it in \
@@ -30,6 +31,17 @@ pub(crate) fn advice(error: &LedgerError) -> Option<String> {
         Reason::EtagMismatch => format!(
             "`ledgerctl prompt get {prompt}` shows it as it is now, with its etag, and `ledgerctl prompt changes {prompt}` who wrote it"
         ),
+        Reason::ModelNotFound => {
+            "`ledgerctl models` lists those that there are, `ledgerctl models put PROVIDER/NAME` registers one".into()
+        }
+        Reason::ExecutionFinished => {
+            format!("`ledgerctl exec get {}` shows what it came to", known("execution_id", "EXECUTION"))
+        }
+        Reason::InvalidField => {
+            let variable = error.fields.iter().find_map(|(field, _)| field.strip_prefix("variables."))?;
+            let variable = variable.split(['.', '[']).next().unwrap_or(variable);
+            format!("What is no text is given by --var {variable}:=JSON, or in the file of --vars")
+        }
         _ => return None,
     })
 }
@@ -55,9 +67,24 @@ mod tests {
             (Reason::ModeMismatch, "prompt migrate greet"),
             (Reason::PromptArchived, "prompt unarchive greet"),
             (Reason::EtagMismatch, "prompt changes greet"),
+            (Reason::ModelNotFound, "ledgerctl models put PROVIDER/NAME"),
+            (Reason::ExecutionFinished, "exec get EXECUTION"),
         ] {
             error.reason = reason;
             assert!(advice(&error).unwrap().contains(command), "{reason:?}");
         }
+        error.metadata.insert("execution_id".into(), "0190".into());
+        error.reason = Reason::ExecutionFinished;
+        assert!(advice(&error).unwrap().contains("exec get 0190"));
+    }
+
+    #[test]
+    fn a_variable_of_another_kind_is_told_how_it_is_given() {
+        let mut error = LedgerError::from(Status::new(Code::InvalidArgument, "variables.history: is a text"));
+        error.reason = Reason::InvalidField;
+        error.fields = vec![("name".to_owned(), "is empty".to_owned())];
+        assert_eq!(advice(&error), None);
+        error.fields = vec![("variables.history[0].role".to_owned(), "is a number".to_owned())];
+        assert!(advice(&error).unwrap().contains("--var history:=JSON"));
     }
 }

@@ -12,7 +12,9 @@ use crate::output::Output;
   ledgerctl completions fish > ~/.config/fish/completions/ledgerctl.fish
 
 For zsh, ~/.zfunc must stand in fpath before compinit is called: fpath=(~/.zfunc $fpath) in ~/.zshrc.
-For this shell alone: source <(ledgerctl completions bash)")]
+For this shell alone: source <(ledgerctl completions bash)
+
+The script is the same under --json and --jsonl.")]
 pub(crate) struct CompletionsArgs {
     /// The shell
     #[arg(value_name = "SHELL", value_enum)]

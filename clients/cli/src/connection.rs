@@ -169,7 +169,12 @@ impl ConnectionArgs {
                 Some(name) => Options::from_profile(name),
                 None => Options::from_environment(),
             };
-            return options.map_err(CommandError::refused);
+            return options.map_err(|error| match error {
+                OptionsError::Profile { .. } => {
+                    CommandError::refused(error).and("`ledgerctl profile list` shows those that there are")
+                }
+                error => CommandError::refused(error),
+            });
         };
         if self.profile.is_some() {
             return Err(CommandError::refused("--profile and --server both name a server: leave out one of them"));

@@ -13,7 +13,7 @@ use crate::advice::advice;
 /// What the exit codes of all commands say.
 pub(crate) const EXIT_CODES: &str = "Exit codes:
   0  done; the answer is yes
-  1  the answer is no: the execution failed or was canceled, what was compared differs, what was checked is not well
+  1  the answer is no: an execution failed or was canceled, a comparison differs, a check failed
   2  refused: the command line, a file, or the server's answer says why
   3  not now: the server cannot be reached, or asks to come back later
   130  interrupted by Ctrl-C
@@ -95,7 +95,8 @@ impl CommandError {
             {
                 Self::NotNow(format!("{message}; try again later"))
             }
-            Code::NotFound => Self::Refused(format!(
+            // Providers are those of the server.
+            Code::NotFound if error.reason != Reason::ProviderNotFound => Self::Refused(format!(
                 "{message}. Is it in another project? Each key opens one; a system key names it by --project"
             )),
             _ if error.reason == Reason::VariablesMissing => Self::Refused(format!(
@@ -152,6 +153,16 @@ mod tests {
         let unreadable = said(WatchError::Unreadable);
         assert!(unreadable.ends_with("a newer client is needed"), "{unreadable}");
         assert_eq!(said(WatchError::Refused(Box::new(Status::not_found("no x")))).split('.').next(), Some("no x"));
+    }
+
+    #[test]
+    fn only_what_belongs_to_a_project_is_looked_for_in_another_one() {
+        for (reason, in_a_project) in [(Reason::ExecutionNotFound, true), (Reason::ProviderNotFound, false)] {
+            let mut error = LedgerError::from(Status::not_found("no"));
+            error.reason = reason;
+            let told = CommandError::call(&error, "http://here").to_string();
+            assert_eq!(told.contains("--project"), in_a_project, "{told}");
+        }
     }
 
     #[test]

@@ -70,8 +70,9 @@ use crate::style::Tone;
   ledgerctl usage --by model --since 7d                     runs, latencies, tokens, costs
   ledgerctl tail --jsonl | jq .execution_id                 for scripts
 
-Answers are for people unless --json or --jsonl is given: then they are the contract's messages, with the names of the fields in
-proto/; what is left out is empty, zero or absent. Colours are shown on a terminal where NO_COLOR is not set.
+Answers are for people unless --json or --jsonl is given: then they are the contract's messages, with the names of the fields in \
+proto/, or what the command's help lists; what is left out is empty, zero or absent. Colours are shown on a terminal where NO_COLOR \
+is not set.
 
 {EXIT_CODES}")
 )]
@@ -135,8 +136,9 @@ mod tests {
         Ledgerctl::command().debug_assert();
     }
 
-    /// The help of a command and of all below it.
-    fn helps(mut command: clap::Command) -> Vec<String> {
+    /// The help of a command and of all below it, on a terminal of 100 columns.
+    fn helps(command: clap::Command) -> Vec<String> {
+        let mut command = command.term_width(100);
         let below: Vec<clap::Command> = command.get_subcommands().cloned().collect();
         let own = command.render_long_help().to_string();
         std::iter::once(own).chain(below.into_iter().flat_map(helps)).collect()
@@ -157,6 +159,62 @@ mod tests {
         for command in commands {
             let parsed = Ledgerctl::try_parse_from(["ledgerctl"].into_iter().chain(command.split_whitespace()));
             assert!(parsed.is_ok(), "{command}: {}", parsed.err().unwrap());
+        }
+    }
+
+    #[test]
+    fn examples_and_exit_codes_stand_in_lines_of_their_own() {
+        for help in helps(Ledgerctl::command()) {
+            let behind = |title: &str| help.split_once(title).map_or("", |(_, behind)| behind);
+            let block = |behind: &str| behind.lines().take_while(|line| !line.is_empty()).map(str::to_owned).collect();
+            let (examples, codes): (Vec<String>, Vec<String>) =
+                (block(behind("\nExamples:\n")), block(behind("\nExit codes:\n")));
+            for line in examples {
+                assert!(line.starts_with("  ledgerctl "), "{line:?} goes on with the line before it:\n{help}");
+            }
+            for line in codes {
+                let word = line.split_whitespace().next().unwrap();
+                assert!(word.parse::<u8>().is_ok(), "{line:?} goes on with the line before it:\n{help}");
+            }
+        }
+    }
+
+    /// The commands below which there is none, each by its name and what stands behind its options.
+    fn leaves(command: &clap::Command, above: &str) -> Vec<(String, String)> {
+        let name = format!("{above} {}", command.get_name());
+        if command.has_subcommands() {
+            return command.get_subcommands().flat_map(|below| leaves(below, &name)).collect();
+        }
+        let behind = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        vec![(name, behind)]
+    }
+
+    #[test]
+    fn each_help_says_what_json_holds_in_whole_sentences() {
+        let leaves = leaves(&Ledgerctl::command(), "");
+        assert!(leaves.len() > 30, "{leaves:?}");
+        for (name, behind) in leaves {
+            let sentences: Vec<&str> = behind.lines().filter(|line| !line.starts_with("  ")).collect();
+            assert!(sentences.iter().any(|line| line.contains("--json")), "{name}: {behind}");
+            let is_whole = |line: &&str| line.is_empty() || line.ends_with(['.', ':', ')']);
+            assert!(sentences.iter().all(is_whole), "{name}: a sentence is broken into lines: {behind}");
+        }
+    }
+
+    #[test]
+    fn a_version_that_is_no_number_is_told_where_the_numbers_are() {
+        for command in [
+            "prompt activate greet staging",
+            "prompt label greet production staging",
+            "prompt status greet staging deprecated",
+            "prompt get greet --version staging",
+            "exec run greet --version staging",
+            "exec list --prompt greet --version staging",
+            "usage --prompt greet --version staging",
+        ] {
+            let parsed = Ledgerctl::try_parse_from(["ledgerctl"].into_iter().chain(command.split_whitespace()));
+            let said = parsed.err().unwrap().to_string();
+            assert!(said.contains("`staging`") && said.contains("ledgerctl prompt versions"), "{command}: {said}");
         }
     }
 

@@ -12,7 +12,8 @@ use crate::output::Output;
   ledgerctl man | man -l -
   ledgerctl man --out /usr/local/share/man/man1
 
-With --out each command has a page of its own, such as ledgerctl-prompt-get.1.")]
+With --out each command has a page of its own, such as ledgerctl-prompt-get.1. Pages are the same under --json and \
+--jsonl.")]
 pub(crate) struct ManArgs {
     /// The folder to write a page for each command to; absent: the page of ledgerctl itself is on standard output
     #[arg(long, value_name = "FOLDER")]

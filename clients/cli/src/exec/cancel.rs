@@ -22,7 +22,7 @@ pub(crate) struct ExecCancelArgs {
     #[arg(value_name = "EXECUTION")]
     execution: String,
     /// Why; it is kept with the execution
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     reason: String,
 }
 

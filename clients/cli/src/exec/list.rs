@@ -11,6 +11,7 @@ use crate::moment::moment;
 use crate::money;
 use crate::output::Output;
 use crate::pages::pages;
+use crate::prompt::version_name::version_number;
 use crate::since;
 use crate::status_arg::StatusArg;
 use crate::style::Tone;
@@ -30,7 +31,7 @@ pub(crate) struct ExecListArgs {
     #[arg(long, value_name = "NAME")]
     prompt: Option<String>,
     /// Only executions of this version of that prompt
-    #[arg(long, value_name = "N", requires = "prompt")]
+    #[arg(long, value_name = "N", value_parser = version_number, requires = "prompt")]
     version: Option<i32>,
     /// Only executions whose version was selected by this label
     #[arg(long, value_name = "LABEL")]

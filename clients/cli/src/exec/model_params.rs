@@ -38,8 +38,13 @@ impl ModelArgs {
             match name.strip_prefix("extra.") {
                 Some(name) => drop(extra.insert(name.to_owned(), json_or_text(value))),
                 None if name == "stop" => stop.push(value.clone()),
-                None if name == "reasoning_effort" => drop(params.insert(name.clone(), value.clone().into())),
-                None => drop(params.insert(name.clone(), json_or_text(value))),
+                None => {
+                    let read = if name == "reasoning_effort" { value.clone().into() } else { json_or_text(value) };
+                    let told =
+                        |error| CommandError::refused(format!("--param {name}={value}: {error}; there are {NAMES}"));
+                    contract_json::read::<v1::ModelParams>("ModelParams", json!({name: &read})).map_err(told)?;
+                    params.insert(name.clone(), read);
+                }
             }
         }
         if !stop.is_empty() {
@@ -112,8 +117,11 @@ mod tests {
     #[test]
     fn what_is_no_parameter_is_refused_with_those_that_are() {
         for wrong in ["temprature=1", "temperature=warm", "top_k=1.5"] {
-            let said = params(&[wrong]).unwrap_err();
-            assert!(said.starts_with("--param: ") && said.contains("repetition_penalty"), "{wrong}: {said}");
+            let said = params(&["seed=1", wrong, "stop=END"]).unwrap_err();
+            assert!(
+                said.starts_with(&format!("--param {wrong}: ")) && said.contains("repetition_penalty"),
+                "{wrong}: {said}"
+            );
         }
         assert!(param("temperature").unwrap_err().contains("temperature=0.2"));
     }

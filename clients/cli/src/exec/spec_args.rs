@@ -10,6 +10,7 @@ use v1::execution_spec::Selector;
 use super::model_params::{ModelArgs, pair};
 use crate::contract_json;
 use crate::failure::CommandError;
+use crate::prompt::version_name::version_number;
 use crate::since;
 use crate::variables::VariablesArgs;
 
@@ -26,7 +27,7 @@ pub(crate) struct SpecArgs {
     #[arg(long, value_name = "NAME")]
     prompt: Option<String>,
     /// The version of this number, instead of the active one
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = version_number)]
     version: Vec<i32>,
     /// The version that this label names, such as production
     #[arg(long, value_name = "LABEL")]

@@ -19,7 +19,9 @@ use crate::output::Output;
 
 The key is read from --key-file, or asked for on the terminal, without showing it, or read from standard input; never from the \
 command line. It is written into the file of profiles, which only its user may read. The server is called once to see that \
-all of it works.")]
+all of it works.
+
+Standard output stays empty, also under --json and --jsonl.")]
 pub(super) struct ProfileAddArgs {
     /// The profile's name; `default` is used where nothing names another
     #[arg(value_name = "NAME")]

@@ -15,7 +15,9 @@ const DEFAULT: &str = "default";
   ledgerctl profile use production
 
 The profile `default` becomes a copy of it: what is used where neither --profile nor LEDGER_PROFILE names another, by the clients \
-of all languages too. A `default` that no other profile equals is not overwritten without --replace.")]
+of all languages too. A `default` that no other profile equals is not overwritten without --replace.
+
+Standard output stays empty, also under --json and --jsonl.")]
 pub(super) struct ProfileUseArgs {
     /// The profile
     #[arg(value_name = "NAME")]
@@ -30,7 +32,9 @@ pub(super) struct ProfileUseArgs {
 #[command(after_help = "Examples:
   ledgerctl profile remove production
 
-The key itself stays valid: `prompt-ledger keys revoke` beside the server ends it.")]
+The key itself stays valid: `prompt-ledger keys revoke` beside the server ends it.
+
+Standard output stays empty, also under --json and --jsonl.")]
 pub(super) struct ProfileRemoveArgs {
     /// The profile
     #[arg(value_name = "NAME")]
@@ -82,6 +86,6 @@ impl ProfileRemoveArgs {
 
 fn unknown(name: &str, file: &ProfileFile) -> CommandError {
     let names = file.names();
-    let there = if names.is_empty() { "none at all".to_owned() } else { names.join(", ") };
+    let there = if names.is_empty() { "none; `ledgerctl profile add` keeps one".to_owned() } else { names.join(", ") };
     CommandError::refused(format!("there is no profile `{name}` in {}; there are: {there}", file.path.display()))
 }

@@ -1,6 +1,7 @@
 use clap::Args;
 use prompt_ledger_client::{Client, v1};
 
+use super::version_name::version_number;
 use super::words;
 use super::writing::{WritingArgs, answer};
 use crate::connection::LedgerConnection;
@@ -15,7 +16,7 @@ const TRIED_AT_MOST: usize = 8;
 #[command(after_help = "Examples:
   ledgerctl prompt activate greet 4
   ledgerctl prompt activate greet 3 --created-by ada
-  ledgerctl prompt activate greet 4 --if-etag 9f2c
+  ledgerctl prompt activate greet 4 --if-etag 11
 
 Under --json and --jsonl the answer is a SetActiveVersionResponse of the contract.")]
 pub(crate) struct ActivateArgs {
@@ -23,7 +24,7 @@ pub(crate) struct ActivateArgs {
     #[arg(value_name = "NAME")]
     name: String,
     /// The version's number
-    #[arg(value_name = "VERSION")]
+    #[arg(value_name = "VERSION", value_parser = version_number)]
     version: i32,
     #[command(flatten)]
     writing: WritingArgs,

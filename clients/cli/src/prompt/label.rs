@@ -1,6 +1,7 @@
 use clap::Args;
 use prompt_ledger_client::v1;
 
+use super::version_name::version_number;
 use super::writing::{WritingArgs, answer};
 use crate::connection::LedgerConnection;
 use crate::failure::CommandError;
@@ -24,7 +25,7 @@ pub(crate) struct LabelArgs {
     #[arg(value_name = "LABEL")]
     label: String,
     /// The number of the version that it is to point at
-    #[arg(value_name = "VERSION", required_unless_present = "remove", conflicts_with = "remove")]
+    #[arg(value_name = "VERSION", value_parser = version_number, required_unless_present = "remove", conflicts_with = "remove")]
     version: Option<i32>,
     /// Remove the label
     #[arg(long)]

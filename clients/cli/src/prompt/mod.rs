@@ -15,7 +15,7 @@ mod put;
 mod render;
 mod status;
 mod update;
-mod version_name;
+pub(crate) mod version_name;
 mod versions;
 mod words;
 mod writing;

@@ -18,7 +18,7 @@ use crate::table::Cell;
   ledgerctl prompt put greet --file greet.hbs --activate
   ledgerctl prompt put --file prompts/support.yaml --label staging --note shorter
   ledgerctl prompt put greet --file - --create-only
-  ledgerctl prompt put greet --file greet.md --if-etag 0190163d --json | jq .version.version_number
+  ledgerctl prompt put greet --file greet.md --if-etag 11 --json | jq .version.version_number
 
 A new version is made where none of the prompt's has this content. A text is a .hbs, .md, .txt or .prompt file, as it stands, line ends \
 included. It may begin with front matter: YAML between two lines `---` with name, description, owner_team, tags, labels, note and config. A \

@@ -1,6 +1,7 @@
 use clap::{Args, ValueEnum};
 use prompt_ledger_client::v1;
 
+use super::version_name::version_number;
 use super::words;
 use super::writing::{WritingArgs, answer};
 use crate::connection::LedgerConnection;
@@ -22,7 +23,7 @@ pub(crate) struct StatusArgs {
     #[arg(value_name = "NAME")]
     name: String,
     /// The version's number
-    #[arg(value_name = "VERSION")]
+    #[arg(value_name = "VERSION", value_parser = version_number)]
     version: i32,
     /// The status to give it
     #[arg(value_name = "STATUS", value_enum)]

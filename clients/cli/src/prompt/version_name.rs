@@ -11,7 +11,7 @@ use crate::failure::CommandError;
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct VersionSelector {
     /// The version of this number, instead of the active one
-    #[arg(long, value_name = "N", conflicts_with_all = ["label", "hash"])]
+    #[arg(long, value_name = "N", value_parser = version_number, conflicts_with_all = ["label", "hash"])]
     version: Option<i32>,
     /// The version that this label names
     #[arg(long, value_name = "LABEL", conflicts_with = "hash")]
@@ -19,6 +19,12 @@ pub(crate) struct VersionSelector {
     /// The version of this content, by its sha-256
     #[arg(long, value_name = "SHA256")]
     hash: Option<String>,
+}
+
+/// A version's number from the command line.
+pub(crate) fn version_number(text: &str) -> Result<i32, String> {
+    let told = |_| format!("`{text}` is no version's number; `ledgerctl prompt versions NAME` lists them");
+    text.parse().map_err(told)
 }
 
 impl VersionSelector {

@@ -104,6 +104,9 @@ impl PromptFile {
     /// With file, line and key, and what to do.
     pub(crate) fn read_below(path: &Path, folder: &Path) -> Result<Self, CommandError> {
         let Some(kind) = FileKind::of(path) else {
+            if let Err(error) = std::fs::metadata(path) {
+                return Err(FileFault::whole(format!("cannot be read: {error}")).of(path));
+            }
             let wrong = "has an extension that is none of a prompt: .hbs, .md, .txt or .prompt is a template, .j2 or .jinja an opaque text, \
                          .yaml or .yml a chat";
             return Err(FileFault::whole(wrong).of(path));

@@ -98,7 +98,12 @@ fn what_is_wrong_is_told_with_file_line_and_key() {
     assert!(long.contains("more than 1 MiB"), "{long}");
     assert!(chat("config: {}").unwrap_err().to_string().contains("no `messages`"));
     assert!(chat("format: opaque\nmessages: []").unwrap_err().to_string().contains("and `messages`"));
-    let unknown = PromptFile::read(Path::new("x.rst")).unwrap_err().to_string();
+    let absent = PromptFile::read(Path::new("x.rst")).unwrap_err().to_string();
+    assert!(absent.starts_with("x.rst: cannot be read: "), "{absent}");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.rst");
+    std::fs::write(&path, "Hi").unwrap();
+    let unknown = PromptFile::read(&path).unwrap_err().to_string();
     assert!(unknown.contains("x.rst: has an extension that is none of a prompt: .hbs"), "{unknown}");
 }
 

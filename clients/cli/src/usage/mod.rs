@@ -18,6 +18,7 @@ use crate::failure::CommandError;
 use crate::list::{self, LimitArgs};
 use crate::output::{AnswerFormat, Output};
 use crate::pages::pages;
+use crate::prompt::version_name::version_number;
 use crate::since;
 use bars::BarSeries;
 use figures::FigureColumns;
@@ -57,7 +58,7 @@ pub(crate) struct UsageArgs {
     #[arg(long, value_name = "NAME")]
     prompt: Option<String>,
     /// Only executions of this version of that prompt
-    #[arg(long, value_name = "N", requires = "prompt")]
+    #[arg(long, value_name = "N", value_parser = version_number, requires = "prompt")]
     version: Option<i32>,
     /// Only executions with this model, or with any of a provider
     #[arg(long, value_name = "PROVIDER[/NAME]", value_parser = some_model)]

@@ -89,6 +89,7 @@ async fn nothing_is_lost_and_nothing_is_kept_that_does_not_work() {
         (&["profile", "add", "a", "--server", &url, "--cert", "x"], "--cert-key"),
         (&["profile", "use", "a"], "there are: default"),
         (&["profile", "remove", "a"], "there are: default"),
+        (&["health", "--profile", "a"], "ledgerctl profile list"),
     ] {
         let output = ran(arguments).await;
         assert_eq!((output.status.code(), &*text(&output.stdout)), (Some(2), ""), "{arguments:?}: {output:?}");

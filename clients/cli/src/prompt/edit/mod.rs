@@ -26,7 +26,7 @@ use crate::question::Questions;
   ledgerctl prompt edit greet
   ledgerctl prompt edit greet --label staging --no-activate   try it first
   ledgerctl prompt edit greet --from 2 --note rollback        begin with an earlier version
-  ledgerctl prompt edit greet --yes                           for scripts, by an EDITOR that does not ask
+  ledgerctl prompt edit greet --yes                           for an EDITOR that is a script
 
 The editor is the command in VISUAL or EDITOR, or vi. The server checks what you wrote, you see the difference, and are asked before \
 anything is saved. What you wrote is never lost: where it is not saved, it stays in a file that is named. Where somebody else wrote to \

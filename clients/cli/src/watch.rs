@@ -7,6 +7,7 @@ use v1::ExecutionStatus as Status;
 use crate::connection::LedgerConnection;
 use crate::exec::outcome;
 use crate::failure::CommandError;
+use crate::message_page;
 use crate::output::{AnswerFormat, Output};
 use crate::style::Tone;
 use crate::update_json;
@@ -94,7 +95,7 @@ impl ExecutionScreen {
             }
             Update::Ended(execution) => {
                 self.end_line(output)?;
-                outcome::show_tool_calls(&execution.response_tool_calls, output)?;
+                message_page::show_tool_calls(&execution.response_tool_calls, output)?;
                 output.note(&outcome::summary(execution));
                 if let Some(failure) = outcome::failure(execution) {
                     output.note_as(Tone::Bad, &failure);

@@ -1,7 +1,7 @@
 //! `ledgerctl exec`: executions.
 
 mod cancel;
-mod facts;
+mod execution_facts;
 mod follow;
 mod get;
 pub(crate) mod list;

@@ -5,9 +5,8 @@ use std::process::ExitCode;
 use prompt_ledger_client::v1;
 use v1::ExecutionStatus as Status;
 
-use crate::failure::{CommandError, NO};
+use crate::failure::NO;
 use crate::money;
-use crate::output::Output;
 use crate::style::Tone;
 use crate::table::Cell;
 use crate::update_json;
@@ -93,26 +92,9 @@ fn advice(error_type: &str, id: &str) -> String {
     }
 }
 
-/// Writes the tools that the model asked for, with the arguments as it wrote them.
-pub(crate) fn show_tool_calls(calls: &[v1::ToolCall], output: &mut Output<'_>) -> Result<(), CommandError> {
-    for call in calls {
-        let id = format!("  {}", call.id);
-        output.cells(&[
-            Cell::new(Tone::Dim, "calls "),
-            Cell::new(Tone::Accent, &*call.name),
-            Cell::new(Tone::Dim, id),
-        ])?;
-        for line in call.arguments.lines() {
-            output.line(&format!("  {line}"))?;
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::AnswerFormat;
 
     fn execution() -> v1::Execution {
         v1::Execution {
@@ -149,19 +131,5 @@ mod tests {
         }
         assert_eq!(ended(Status::Canceled, "", "").as_deref(), Some("canceled"));
         assert_eq!(ended(Status::Canceled, "", "too slow").as_deref(), Some("canceled: too slow"));
-    }
-
-    #[test]
-    fn tool_calls_are_readable_and_cannot_forge_a_line() {
-        let mut shown = Vec::new();
-        let call = |name: &str, arguments: &str| v1::ToolCall {
-            id: "c1".into(),
-            name: name.into(),
-            arguments: arguments.into(),
-        };
-        let calls = [call("weather", r#"{"city":"Oslo"}"#), call("odd", "not\u{1b}json")];
-        show_tool_calls(&calls, &mut Output::of(&mut shown, std::io::sink(), AnswerFormat::Text)).unwrap();
-        let shown = String::from_utf8(shown).unwrap();
-        assert_eq!(shown, "calls weather  c1\n  {\"city\":\"Oslo\"}\ncalls odd  c1\n  not\\u{1b}json\n");
     }
 }

@@ -1,11 +1,11 @@
 //! An execution on a page: its facts, each attempt, what was sent, what came back.
 
 use prompt_ledger_client::v1;
-use v1::content_part::Part;
-use v1::image_part::Source;
 
-use super::{facts, outcome};
+use super::{execution_facts, outcome};
+use crate::facts::{self, Fact, heading};
 use crate::failure::CommandError;
+use crate::message_page;
 use crate::moment::moment;
 use crate::output::Output;
 use crate::style::Tone;
@@ -22,11 +22,8 @@ pub(crate) fn show(execution: &v1::Execution, full: bool, output: &mut Output<'_
     if let Some(failure) = outcome::failure(execution) {
         output.cells(&[Cell::new(outcome::tone(execution.status()), failure)])?;
     }
-    let facts = facts::of(execution, full);
-    let widest = facts.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    for (name, value) in facts {
-        output.cells(&[Cell::new(Tone::Dim, format!("  {name:widest$}  ")), value.into()])?;
-    }
+    let known = execution_facts::of(execution, full);
+    facts::show(known.into_iter().map(|(name, value)| Fact::new(name, value)).collect(), output)?;
     if !execution.attempt_log.is_empty() {
         heading("attempts", output)?;
         output.table(&attempts(&execution.attempt_log))?;
@@ -42,12 +39,7 @@ pub(crate) fn show(execution: &v1::Execution, full: bool, output: &mut Output<'_
         output.cells(&[Cell::new(Tone::Dim, "nothing")])?;
     }
     text(&execution.response_text, full, output)?;
-    outcome::show_tool_calls(&execution.response_tool_calls, output)
-}
-
-fn heading(text: &str, output: &mut Output<'_>) -> Result<(), CommandError> {
-    output.text("\n")?;
-    Ok(output.cells(&[Cell::new(Tone::Strong, format!("── {text}"))])?)
+    message_page::show_tool_calls(&execution.response_tool_calls, output)
 }
 
 fn attempts(log: &[v1::ExecutionAttempt]) -> Table {
@@ -84,31 +76,10 @@ fn sent(execution: &v1::Execution, full: bool, output: &mut Output<'_>) -> Resul
         return text(&execution.rendered_prompt, full, output);
     }
     for message in &execution.messages {
-        let name = if message.name.is_empty() { String::new() } else { format!(" {}", message.name) };
-        let answers = match &*message.tool_call_id {
-            "" => String::new(),
-            id => format!(", answers {id}"),
-        };
-        heading(&format!("sent, {}{name}{answers}", message.role), output)?;
-        text(&message.content, full, output)?;
-        for part in &message.parts {
-            match &part.part {
-                Some(Part::Text(part)) => text(part, full, output)?,
-                Some(Part::Image(image)) => output.cells(&[Cell::new(Tone::Accent, picture(image))])?,
-                None => {}
-            }
-        }
-        outcome::show_tool_calls(&message.tool_calls, output)?;
+        heading(&format!("sent, {}", message_page::title(message)), output)?;
+        message_page::show(message, |said, output| text(said, full, output), output)?;
     }
     Ok(())
-}
-
-fn picture(image: &v1::ImagePart) -> String {
-    match &image.source {
-        Some(Source::Url(url)) => format!("[image at {url}]"),
-        Some(Source::Data(data)) => format!("[image, {}, {} bytes]", image.media_type, data.len()),
-        None => "[image]".to_owned(),
-    }
 }
 
 /// Writes a text that ends with its line; its beginning where it is long and not all is asked for.
@@ -137,6 +108,9 @@ fn beginning(text: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use v1::content_part::Part;
+    use v1::image_part::Source;
+
     use super::*;
     use crate::output::AnswerFormat;
 
@@ -179,8 +153,8 @@ mod tests {
             ..Default::default()
         };
         let shown = page(&execution, false);
-        let expected = "── sent, system\nBe\nbrief.\n\n── sent, user\nlook\n[image, image/png, 7 bytes]\n\n\
-                        ── sent, tool, answers c1\n7\\u{1b}[2J\n\n── answered\npar\n";
+        let expected = "── sent, system\nBe\nbrief.\n\n── sent, user\nlook\nimage: 7 bytes, image/png\n\n\
+                        ── sent, tool, answers the call c1\n7\\u{1b}[2J\n\n── answered\npar\n";
         assert!(shown.starts_with("e1  failed\nfailed, timeout: too slow. "), "{shown}");
         assert!(shown.ends_with(expected), "{shown}");
     }

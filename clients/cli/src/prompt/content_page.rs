@@ -2,12 +2,11 @@
 
 use prompt_ledger_client::v1;
 use v1::chat_template_entry::Entry;
-use v1::content_part::Part;
-use v1::image_part::Source;
 
-use super::facts::{self, Fact, first_heading, heading};
 use crate::content_diff;
+use crate::facts::{self, Fact, first_heading, heading};
 use crate::failure::CommandError;
+use crate::message_page;
 use crate::output::Output;
 use crate::prompt_content::{ContentTemplate, PromptContent};
 use crate::style::Tone;
@@ -33,8 +32,8 @@ pub(crate) fn show(content: &PromptContent, output: &mut Output<'_>) -> Result<(
             for (index, entry) in chat.entries.iter().enumerate() {
                 match &entry.entry {
                     Some(Entry::Message(message)) => {
-                        heading(&message_title(index, message), output)?;
-                        show_said(message, TextKind::Template, output)?;
+                        heading(&format!("{} {}", index + 1, message_page::title(message)), output)?;
+                        show_message(message, TextKind::Template, output)?;
                     }
                     Some(Entry::Placeholder(name)) => heading(&format!("{} placeholder {name}", index + 1), output)?,
                     None => heading(&format!("{} of a kind that this ledgerctl does not know", index + 1), output)?,
@@ -58,53 +57,16 @@ pub(crate) fn show_config(config: &v1::VersionConfig, output: &mut Output<'_>) -
 /// Writes rendered messages.
 pub(crate) fn show_messages(messages: &[v1::ChatMessage], output: &mut Output<'_>) -> Result<(), CommandError> {
     for (index, message) in messages.iter().enumerate() {
-        let title = message_title(index, message);
+        let title = format!("{} {}", index + 1, message_page::title(message));
         let begin = if index == 0 { first_heading } else { heading };
         begin(&title, output)?;
-        show_said(message, TextKind::Rendered, output)?;
+        show_message(message, TextKind::Rendered, output)?;
     }
     Ok(())
 }
 
-/// As `3 user (ada)`.
-fn message_title(index: usize, message: &v1::ChatMessage) -> String {
-    let mut title = format!("{} {}", index + 1, message.role);
-    if !message.name.is_empty() {
-        title.push_str(&format!(" ({})", message.name));
-    }
-    if !message.tool_call_id.is_empty() {
-        title.push_str(&format!(", answers the call {}", message.tool_call_id));
-    }
-    title
-}
-
-/// Writes what the message says, and which tools it calls.
-fn show_said(message: &v1::ChatMessage, kind: TextKind, output: &mut Output<'_>) -> Result<(), CommandError> {
-    show_text(&message.content, kind, output)?;
-    for part in &message.parts {
-        match &part.part {
-            Some(Part::Text(text)) => show_text(text, kind, output)?,
-            Some(Part::Image(image)) => output.cells(&[Cell::new(Tone::Accent, image_line(image))])?,
-            None => output.cells(&[Cell::new(Tone::Dim, "a part of a kind that this ledgerctl does not know")])?,
-        }
-    }
-    for call in &message.tool_calls {
-        let line = format!("calls {}({}) as {}", call.name, call.arguments, call.id);
-        output.cells(&[Cell::new(Tone::Accent, line)])?;
-    }
-    Ok(())
-}
-
-fn image_line(image: &v1::ImagePart) -> String {
-    let source = match &image.source {
-        Some(Source::Url(url)) => url.clone(),
-        Some(Source::Data(data)) => format!("{} bytes", data.len()),
-        None => "of a kind that this ledgerctl does not know".to_owned(),
-    };
-    let detail = if image.detail.is_empty() { String::new() } else { format!("detail {}", image.detail) };
-    let facts = [source, image.media_type.clone(), detail];
-    let facts: Vec<String> = facts.into_iter().filter(|fact| !fact.is_empty()).collect();
-    format!("image: {}", facts.join(", "))
+fn show_message(message: &v1::ChatMessage, kind: TextKind, output: &mut Output<'_>) -> Result<(), CommandError> {
+    message_page::show(message, |text, output| show_text(text, kind, output), output)
 }
 
 fn show_text(text: &str, kind: TextKind, output: &mut Output<'_>) -> Result<(), CommandError> {
@@ -202,7 +164,8 @@ image: https://x/{{id}}.png, detail low
 image: 3 bytes, image/png
 
 ── 4 assistant
-calls look({}) as c1
+calls look  c1
+  {}
 
 ── 5 tool, answers the call c1
 a cat

@@ -1,11 +1,11 @@
 use clap::Args;
 use prompt_ledger_client::v1;
 
-use super::facts::{self, Fact, heading};
 use super::version_name::{VersionSelector, fetch_version};
 use super::{content_page, words};
 use crate::connection::LedgerConnection;
 use crate::contract_json;
+use crate::facts::{self, Fact, heading};
 use crate::failure::CommandError;
 use crate::moment::moment;
 use crate::output::{AnswerFormat, Output};

@@ -6,7 +6,6 @@ mod changes;
 mod content_page;
 mod diff;
 mod edit;
-mod facts;
 mod get;
 mod label;
 mod list;

@@ -10,7 +10,7 @@ use crate::money;
 /// The most characters that are shown of JSON in a line, unless all is asked for.
 const SHOWN: usize = 160;
 
-/// What is known of it; what is empty is left out. `full`: long values whole.
+/// What is known of it; a value that is empty is not known. `full`: long values whole.
 pub(crate) fn of(execution: &v1::Execution, full: bool) -> Vec<(&'static str, String)> {
     let json = contract_json::write("Execution", execution);
     let word = |name: &str| json.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -18,7 +18,7 @@ pub(crate) fn of(execution: &v1::Execution, full: bool) -> Vec<(&'static str, St
     let moment = |at: Option<prost_types::Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
     let metadata = if execution.metadata.is_empty() { String::new() } else { value("metadata") };
     let seconds = json.get("timeout").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let all = [
+    vec![
         ("prompt", prompt(execution, &word("prompt_mode"))),
         ("content", execution.checksum_hash.clone()),
         ("model", model(execution)),
@@ -46,8 +46,7 @@ pub(crate) fn of(execution: &v1::Execution, full: bool) -> Vec<(&'static str, St
         ("attempts", format!("{} of at most {}", execution.attempts, i64::from(execution.max_retries) + 1)),
         ("timeout", seconds),
         ("provider's id", execution.provider_request_id.clone()),
-    ];
-    all.into_iter().filter(|(_, value)| !value.is_empty()).collect()
+    ]
 }
 
 fn prompt(execution: &v1::Execution, mode: &str) -> String {
@@ -94,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_known_is_told_and_what_is_empty_is_left_out() {
+    fn what_is_known_is_told_and_cut_unless_all_is_asked_for() {
         let execution = v1::Execution {
             prompt_name: "greet".into(),
             version_number: 2,
@@ -128,7 +127,7 @@ mod tests {
             assert_eq!(fact(name), Some(value), "{name}");
         }
         assert!(fact("metadata").unwrap().ends_with("(--full shows all)"));
-        assert_eq!((fact("retry of"), fact("variables")), (None, None));
+        assert_eq!((fact("retry of"), fact("variables")), (Some(""), Some("")));
         let whole = of(&execution, true);
         assert!(whole.iter().all(|(_, value)| !value.contains('…')), "{whole:?}");
     }

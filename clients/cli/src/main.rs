@@ -171,6 +171,7 @@ mod tests {
             let block = |behind: &str| behind.lines().take_while(|line| !line.is_empty()).map(str::to_owned).collect();
             let (examples, codes): (Vec<String>, Vec<String>) =
                 (block(behind("\nExamples:\n")), block(behind("\nExit codes:\n")));
+            assert!(!examples.is_empty(), "no example:\n{help}");
             for line in examples {
                 assert!(line.starts_with("  ledgerctl "), "{line:?} goes on with the line before it:\n{help}");
             }
@@ -191,6 +192,11 @@ mod tests {
         vec![(name, behind)]
     }
 
+    /// Whether it is written as the contract's messages are: `PromptVersion`.
+    fn has_humps(word: &str) -> bool {
+        word.as_bytes().windows(2).any(|pair| pair[0].is_ascii_lowercase() && pair[1].is_ascii_uppercase())
+    }
+
     #[test]
     fn each_help_says_what_json_holds_in_whole_sentences() {
         let leaves = leaves(&Ledgerctl::command(), "");
@@ -198,6 +204,10 @@ mod tests {
         for (name, behind) in leaves {
             let sentences: Vec<&str> = behind.lines().filter(|line| !line.starts_with("  ")).collect();
             assert!(sentences.iter().any(|line| line.contains("--json")), "{name}: {behind}");
+            let words = sentences.iter().flat_map(|line| line.split(|c: char| !c.is_alphanumeric()));
+            for word in words.filter(|word| has_humps(word) && *word != "MiB") {
+                assert!(contract_json::descriptor(word).is_some(), "{name}: the contract has no {word}");
+            }
             let is_whole = |line: &&str| line.is_empty() || line.ends_with(['.', ':', ')']);
             assert!(sentences.iter().all(is_whole), "{name}: a sentence is broken into lines: {behind}");
         }

@@ -28,6 +28,13 @@ use crate::failure::CommandError;
 use crate::output::Output;
 
 #[derive(Args)]
+#[command(after_help = "Examples:
+  ledgerctl prompt put greet --file greet.hbs --activate
+  ledgerctl prompt get greet
+  ledgerctl prompt edit greet
+  ledgerctl prompt diff greet 3 4
+  ledgerctl prompt label greet production 4
+  ledgerctl prompt activate greet 3                  roll back")]
 pub(crate) struct PromptArgs {
     #[command(subcommand)]
     command: PromptCommand,

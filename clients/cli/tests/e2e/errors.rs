@@ -77,7 +77,7 @@ async fn what_cannot_be_meant_is_refused_before_anything_is_sent() {
             &["tail", "--server", "https://127.0.0.1:1", "--key-file", "/nowhere/key"],
             "--key-file: cannot read /nowhere/key",
         ),
-        (&["tail", "--profile", "nobody"], "nobody"),
+        (&["tail", "--profile", "nobody"], "ledgerctl profile list"),
         (&["tail", "--server", "https://127.0.0.1:1", "--ca", "/nowhere/ca.pem"], "--ca: cannot read /nowhere/ca.pem"),
         (&["tail", "--server", "127.0.0.1:1", "--key", "pl_secret"], "can read the key on its command line"),
         (&["tail", "--since", "yesterday"], "10m"),

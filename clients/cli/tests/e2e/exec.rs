@@ -194,6 +194,8 @@ async fn ctrl_c_cancels_what_runs_within_the_call_and_says_so() {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
     let mut notes = BufReader::new(child.stderr.take().unwrap()).lines();
     assert_eq!(notes.next_line().await.unwrap().as_deref(), Some("running, attempt 1"));
+    // It is told before the model is called.
+    model.wait_for_calls(1).await;
     let pid = child.id().unwrap().to_string();
     assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
     let said = notes.next_line().await.unwrap().unwrap();

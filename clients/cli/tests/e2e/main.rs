@@ -15,6 +15,8 @@ mod prompt_writes;
 mod put;
 mod register;
 mod tail;
+#[cfg(target_os = "linux")]
+mod terminal;
 mod transfer;
 mod watch;
 

@@ -82,12 +82,8 @@ async fn on_a_terminal_each_execution_is_a_row_that_changes_in_its_place() {
     let (ledger, model) = ledger().await;
     let gate = Gate::new();
     model.next(Reply::answer("hi").held(&gate));
-    // `script` gives it a terminal.
-    let inside = ledgerctl(&ledger, &[]);
-    let shown = format!("stty cols 100 rows 10; exec {} tail", inside.get_program().to_str().unwrap());
-    let mut command = tokio::process::Command::new("script");
-    command.args(["-qefc", &shown, "/dev/null"]).env_clear().env("TERM", "xterm");
-    command.envs(inside.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let command = super::terminal::on_terminal(&ledgerctl(&ledger, &["tail"]), 100, 10);
+    let mut command = tokio::process::Command::from(command);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
     let mut said = child.stdout.take().unwrap();
     let mut screen = String::new();

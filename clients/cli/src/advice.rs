@@ -31,6 +31,9 @@ pub(crate) fn advice(error: &LedgerError) -> Option<String> {
         Reason::EtagMismatch => format!(
             "`ledgerctl prompt get {prompt}` shows it as it is now, with its etag, and `ledgerctl prompt changes {prompt}` who wrote it"
         ),
+        Reason::PromptExists => {
+            format!("`ledgerctl prompt get {prompt}` shows it; without --create-only this makes a version of it")
+        }
         Reason::ModelNotFound => {
             "`ledgerctl models` lists those that there are, `ledgerctl models put PROVIDER/NAME` registers one".into()
         }
@@ -67,6 +70,7 @@ mod tests {
             (Reason::ModeMismatch, "prompt migrate greet"),
             (Reason::PromptArchived, "prompt unarchive greet"),
             (Reason::EtagMismatch, "prompt changes greet"),
+            (Reason::PromptExists, "prompt get greet"),
             (Reason::ModelNotFound, "ledgerctl models put PROVIDER/NAME"),
             (Reason::ExecutionFinished, "exec get EXECUTION"),
         ] {

@@ -95,8 +95,7 @@ impl CommandError {
             {
                 Self::NotNow(format!("{message}; try again later"))
             }
-            // Providers are those of the server.
-            Code::NotFound if error.reason != Reason::ProviderNotFound => Self::Refused(format!(
+            Code::NotFound if error.reason == Reason::ExecutionNotFound => Self::Refused(format!(
                 "{message}. Is it in another project? Each key opens one; a system key names it by --project"
             )),
             _ if error.reason == Reason::VariablesMissing => Self::Refused(format!(
@@ -157,7 +156,9 @@ mod tests {
 
     #[test]
     fn only_what_belongs_to_a_project_is_looked_for_in_another_one() {
-        for (reason, in_a_project) in [(Reason::ExecutionNotFound, true), (Reason::ProviderNotFound, false)] {
+        for (reason, in_a_project) in
+            [(Reason::ExecutionNotFound, true), (Reason::ProviderNotFound, false), (Reason::ProjectNotFound, false)]
+        {
             let mut error = LedgerError::from(Status::not_found("no"));
             error.reason = reason;
             let told = CommandError::call(&error, "http://here").to_string();

@@ -73,7 +73,7 @@ use crate::style::Tone;
   ledgerctl tail --jsonl | jq .execution_id                 for scripts
 
 Answers are for people unless --json or --jsonl is given: then they are the contract's messages, with the names of the fields in \
-proto/, or what the command's help lists; what is left out is empty, zero or absent. Colours are shown on a terminal where NO_COLOR \
+proto/, or what the command's help lists; of the contract's what is left out is empty, zero or absent. Colours are shown on a terminal where NO_COLOR \
 is not set.
 
 {EXIT_CODES}")

@@ -12,7 +12,8 @@ use crate::visible::{Joiners, Place, visible, visible_after};
 /// In which form a command answers.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub(crate) struct FormatArgs {
-    /// Answer with one JSON document: an object, or an array where many are asked for
+    /// Answer with one JSON document: an object, or an array where many are asked for; while something goes on, as in `watch` and
+    /// `tail`, with an object per line
     #[arg(long, global = true, conflicts_with = "jsonl")]
     json: bool,
     /// Answer with one JSON object per line

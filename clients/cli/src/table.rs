@@ -70,51 +70,45 @@ impl Table {
         rows.iter().map(|row| self.line(row, &widths, colours, width.unwrap_or(usize::MAX))).collect()
     }
 
-    fn line(&self, row: &[Cell], widths: &[usize], colours: bool, mut left: usize) -> String {
-        let mut line = String::new();
-        let last = row.len().saturating_sub(1);
-        for (index, ((cell, column), width)) in row.iter().zip(&self.columns).zip(widths).enumerate() {
-            let padding = " ".repeat(width.saturating_sub(cell.text.width()));
+    fn line(&self, row: &[Cell], widths: &[usize], colours: bool, width: usize) -> String {
+        let mut pieces: Vec<(&str, Tone)> = Vec::new();
+        let paddings: Vec<String> =
+            row.iter().zip(widths).map(|(cell, width)| " ".repeat(width.saturating_sub(cell.text.width()))).collect();
+        for (index, ((cell, column), padding)) in row.iter().zip(&self.columns).zip(&paddings).enumerate() {
+            let gap = if index == 0 { "" } else { GAP };
             let (before, after) = match column {
                 TableColumn::Right(_) => (padding.as_str(), ""),
-                // Nothing follows the last one.
-                TableColumn::Left(_) if index == last => ("", ""),
                 TableColumn::Left(_) => ("", padding.as_str()),
             };
-            let gap = if index == 0 { "" } else { GAP };
-            for (text, tone) in
-                [(gap, Tone::Plain), (before, Tone::Plain), (&cell.text, cell.tone), (after, Tone::Plain)]
-            {
-                let text = cut(text, &mut left);
-                line.push_str(&tone.paint(&text, colours));
-            }
+            pieces.extend([(gap, Tone::Plain), (before, Tone::Plain), (&cell.text, cell.tone), (after, Tone::Plain)]);
+        }
+        // Nothing follows the last text.
+        let last = pieces.iter().rposition(|(text, _)| text.contains(|c| c != ' ')).map_or(0, |last| last + 1);
+        pieces.truncate(last);
+        let is_cut = pieces.iter().map(|(text, _)| text.width()).sum::<usize>() > width;
+        let mut left = if is_cut { width.saturating_sub(1) } else { usize::MAX };
+        let mut line: String =
+            pieces.iter().map(|(text, tone)| tone.paint(beginning(text, &mut left), colours)).collect();
+        if is_cut && width > 0 {
+            line.push('…');
         }
         line.truncate(line.trim_end_matches(' ').len());
         line
     }
 }
 
-/// The beginning that fits into `left` columns, of which it takes its own; with `…` where something is cut.
-fn cut(text: &str, left: &mut usize) -> String {
-    let width = text.width();
-    if width <= *left {
-        *left -= width;
-        return text.to_owned();
-    }
-    let room = left.saturating_sub(1);
+/// The beginning that fits into `left` columns, of which it takes its own; where something is cut, all of them.
+fn beginning<'t>(text: &'t str, left: &mut usize) -> &'t str {
     let mut taken = 0;
-    let mut shown: String = text
-        .chars()
-        .take_while(|c| {
-            taken += c.width().unwrap_or(0);
-            taken <= room
-        })
-        .collect();
-    if *left > 0 {
-        shown.push('…');
+    for (at, c) in text.char_indices() {
+        taken += c.width().unwrap_or(0);
+        if taken > *left {
+            *left = 0;
+            return text.get(..at).unwrap_or(text);
+        }
     }
-    *left = 0;
-    shown
+    *left -= taken;
+    text
 }
 
 #[cfg(test)]
@@ -138,5 +132,9 @@ mod tests {
     fn lines_end_with_the_terminal() {
         assert_eq!(table().lines(false, Some(9)), ["NAME   R…", "greet   …", "日本   1…"]);
         assert_eq!(table().lines(false, Some(2)), ["N…", "g…", "…"]);
+        // Between two columns.
+        assert_eq!(table().lines(false, Some(7)), ["NAME  …", "greet …", "日本  …"]);
+        // What is left out is empty.
+        assert_eq!(table().lines(false, Some(11))[2], "日本   1200");
     }
 }

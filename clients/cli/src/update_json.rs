@@ -5,6 +5,20 @@ use serde_json::{Map, Value, json};
 
 use crate::contract_json;
 
+/// What the lines of a watch hold, for the helps of commands.
+pub(crate) const WATCH_LINES: &str =
+    "  state      `execution_id`, `sequence` (1 for the first), `at`, `from` (absent at first), `to`,
+             `attempt`; `error_type` and `next_attempt_at` where an attempt failed
+  text       `attempt`, `offset` (where it begins, in bytes of the attempt's text), `text`
+  restarted  `attempt`, which writes its text anew: drop the text so far
+  ended      `execution`, an Execution of the contract";
+
+/// What the lines of a tail hold.
+pub(crate) const TAIL_LINES: &str =
+    "  found      what there was: `execution_id`, `sequence` (of its last change), `execution`
+  synced     all that there was is told
+  state      as in `ledgerctl watch`, with `prompt_name`, and `execution` where it ended";
+
 /// An update of a watch; absent where this version does not know it.
 pub(crate) fn update(update: &Update) -> Option<Value> {
     Some(match update {
@@ -88,6 +102,18 @@ mod tests {
         }
     }
 
+    /// Whether the help has the kind as a line's first word, and all its fields.
+    fn is_documented(line: &Value, help: &str) {
+        let kind = line["kind"].as_str().unwrap();
+        let (_, told) = help.split_once(&format!("  {kind} ")).unwrap_or_else(|| panic!("{kind} is not told"));
+        // Up to the next kind; a line that goes on is indented further.
+        let end = told.match_indices("\n  ").find(|(at, _)| !told[at + 3..].starts_with(' '));
+        let told = &told[..end.map_or(told.len(), |(at, _)| at)];
+        for field in line.as_object().unwrap().keys().filter(|field| *field != "kind") {
+            assert!(told.contains(&format!("`{field}`")), "{kind}: {field} is not told: {told}");
+        }
+    }
+
     #[test]
     fn updates_of_a_watch_are_lines_with_the_contracts_names() {
         let ended = v1::Execution { execution_id: "e".into(), latency_ms: Some(7), ..v1::Execution::default() };
@@ -114,7 +140,11 @@ mod tests {
             ),
             (Update::Ended(Box::new(ended)), r#"{"execution":{"execution_id":"e","latency_ms":7},"kind":"ended"}"#),
         ] {
-            assert_eq!(update(&told).unwrap(), serde_json::from_str::<Value>(line).unwrap());
+            let written = update(&told).unwrap();
+            assert_eq!(written, serde_json::from_str::<Value>(line).unwrap());
+            if written["kind"] != "joined" && written.get("prompt_name").is_none() {
+                is_documented(&written, WATCH_LINES);
+            }
         }
     }
 
@@ -131,5 +161,8 @@ mod tests {
         assert_eq!((&ended["to"], &ended["execution"]["execution_id"]), (&json!("queued"), &json!("e")));
         let ran = tail(&TailUpdate::Changed { change: change(), execution: None }).unwrap();
         assert!(ran.get("execution").is_none());
+        is_documented(&found, TAIL_LINES);
+        is_documented(&json!({"kind": "synced"}), TAIL_LINES);
+        is_documented(&json!({"kind": "state", "prompt_name": "greet", "execution": {}}), TAIL_LINES);
     }
 }

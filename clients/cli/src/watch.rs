@@ -14,13 +14,14 @@ use crate::update_json;
 
 /// Watches one execution.
 #[derive(Args)]
-#[command(after_help = "Examples:
+#[command(after_help = format!("Examples:
   ledgerctl watch 0190163d-8694-739b-aea5-966c26f8ad91
   ledgerctl watch 0190163d-8694-739b-aea5-966c26f8ad91 > answer.txt
 
 Exit code: 0 when it succeeded, 1 when it failed or was canceled.
 
-Under --json and --jsonl each line has a `kind`: `state`, `text`, `restarted` (another attempt writes: drop the text so far), `ended`.")]
+Under --json and --jsonl each line is an object with a `kind`:
+{}", update_json::WATCH_LINES))]
 pub(crate) struct WatchArgs {
     /// The id, as `ledgerctl exec submit` answered it and `ledgerctl tail` shows it
     #[arg(value_name = "EXECUTION")]

@@ -8,19 +8,22 @@ use super::spec_args::SpecArgs;
 use crate::connection::LedgerConnection;
 use crate::failure::CommandError;
 use crate::output::Output;
+use crate::update_json;
 use crate::watch::ShownStates;
 
 /// Executes a prompt and shows all that happens.
 #[derive(Args)]
-#[command(after_help = "Examples:
+#[command(after_help = format!("Examples:
   ledgerctl exec stream greet --var name=Ada
   ledgerctl exec stream greet --var name=Ada --jsonl | jq -r 'select(.kind == \"text\").text'
 
 The text is on standard output, the states are on standard error. Ctrl-C cancels the execution, unless it has an --idempotency-key.
 
-Under --json and --jsonl each line has a `kind`, as those of `ledgerctl watch`: `joined` (the idempotency key had begun it before), `state`, \
-`text`, `restarted` (another attempt writes: drop the text so far), `ended`, whose `execution` is an Execution of the contract.
-Exit code: 0 when it succeeded, 1 when it failed or was canceled.")]
+Exit code: 0 when it succeeded, 1 when it failed or was canceled.
+
+Under --json and --jsonl each line is an object with a `kind`:
+  joined     `execution_id`, which the idempotency key had begun before
+{}", update_json::WATCH_LINES))]
 pub(crate) struct ExecStreamArgs {
     #[command(flatten)]
     spec: SpecArgs,

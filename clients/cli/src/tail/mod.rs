@@ -19,7 +19,7 @@ use crate::update_json;
 
 /// Shows what happens to all executions that match.
 #[derive(Args)]
-#[command(after_help = "Examples:
+#[command(after_help = format!("Examples:
   ledgerctl tail
   ledgerctl tail --prompt greet --status failed --since 1h
   ledgerctl tail --environment prod --jsonl | jq .execution_id
@@ -28,8 +28,8 @@ First those are shown that have not ended (and with --since those that changed s
 for must hold. On a terminal each execution is a row that is brought up to date in its place, the newest at the bottom; elsewhere each \
 change is a line.
 
-Under --json and --jsonl each line has a `kind`: `found` (what there was, an `execution` of the contract), `synced` (all of these were \
-told), `state` (a change; with `execution` where it ended).")]
+Under --json and --jsonl each line is an object with a `kind`; each `execution` is an Execution of the contract:
+{}", update_json::TAIL_LINES))]
 pub(crate) struct TailArgs {
     /// Only executions of this prompt
     #[arg(long, value_name = "NAME")]

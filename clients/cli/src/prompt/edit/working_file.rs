@@ -1,7 +1,7 @@
 //! The file that is edited.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -25,7 +25,12 @@ impl WorkingFile {
         let cannot = |error| {
             CommandError::refused(format!("cannot write a temporary file: {error}. TMPDIR names another folder"))
         };
-        let folder = tempfile::Builder::new().prefix("ledgerctl-").tempdir().map_err(cannot)?;
+        let mut builder = tempfile::Builder::new();
+        builder.prefix("ledgerctl-");
+        // Editors write copies beside the file, with permissions of their own.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+        let folder = builder.tempdir().map_err(cannot)?;
         let path = folder.path().join(format!("{}.{}", file_name(&prompt.name), prompt_file::extension(prompt)));
         let original = prompt_file::write(prompt);
         let mut options = fs::OpenOptions::new();
@@ -51,6 +56,10 @@ impl WorkingFile {
             && text.ends_with('\n')
         {
             text.pop();
+            // Of an editor that ends lines with CR LF.
+            if text.ends_with('\r') && !self.original.contains('\r') {
+                text.pop();
+            }
         }
         Ok(prompt)
     }
@@ -64,13 +73,18 @@ impl WorkingFile {
         lines(&file).saturating_sub(lines(text))
     }
 
-    /// Keeps it where something was written; its path. Absent where it is as it was, or gone.
+    /// Keeps it where something was written, into the file or beside it, as editors do that are killed: the path of the file, or of its
+    /// folder. Absent where the file is as it was, or gone.
     pub(super) fn keep(self) -> Option<PathBuf> {
-        let written = fs::read(&self.path).ok().filter(|bytes| *bytes != self.original.as_bytes());
-        written.map(|_| {
-            let _ = self.folder.keep();
-            self.path
-        })
+        let is_original = |path: &Path| fs::read(path).is_ok_and(|bytes| bytes == self.original.as_bytes());
+        let is_gone = fs::symlink_metadata(&self.path).is_err_and(|error| error.kind() == ErrorKind::NotFound);
+        let kept = if is_gone || is_original(&self.path) {
+            let mut beside = fs::read_dir(self.folder.path()).ok()?.filter_map(Result::ok).map(|entry| entry.path());
+            beside.any(|path| path != self.path && !is_original(&path)).then(|| self.folder.path().to_owned())
+        } else {
+            Some(self.path.clone())
+        };
+        kept.inspect(|_| drop(self.folder.keep()))
     }
 }
 
@@ -113,7 +127,8 @@ mod tests {
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt as _;
-            assert_eq!(fs::metadata(file.path()).unwrap().permissions().mode() & 0o777, 0o600);
+            let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+            assert_eq!((mode(file.path()), mode(file.folder.path())), (0o600, 0o700));
         }
     }
 
@@ -134,6 +149,12 @@ mod tests {
         let file = working("Hi\n");
         append(&file, "\n");
         assert_eq!(text(&file.read().unwrap()), "Hi\n\n");
+        let file = working("Hi");
+        append(&file, "\r\n");
+        assert_eq!(text(&file.read().unwrap()), "Hi");
+        let file = working("a\r\nHi\r");
+        append(&file, "\n");
+        assert_eq!(text(&file.read().unwrap()), "a\r\nHi\r");
     }
 
     #[test]
@@ -155,5 +176,22 @@ mod tests {
         let kept = file.keep().unwrap();
         assert!(fs::read_to_string(&kept).unwrap().ends_with("Hi!"));
         fs::remove_dir_all(kept.parent().unwrap()).unwrap();
+    }
+    #[test]
+    fn what_an_editor_left_beside_it_is_kept() {
+        for (beside, is_file_gone) in [(".shop.greet.hbs.swp", false), ("shop.greet.hbs.new", true)] {
+            let file = working("Hi");
+            fs::write(file.folder.path().join(beside), "unsaved").unwrap();
+            if is_file_gone {
+                fs::remove_file(file.path()).unwrap();
+            }
+            let kept = file.keep().unwrap();
+            assert_eq!(fs::read_to_string(kept.join(beside)).unwrap(), "unsaved");
+            fs::remove_dir_all(kept).unwrap();
+        }
+        // A backup of what there was.
+        let file = working("Hi");
+        fs::copy(file.path(), file.folder.path().join("shop.greet.hbs~")).unwrap();
+        assert_eq!(file.keep(), None);
     }
 }

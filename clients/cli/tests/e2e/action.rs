@@ -161,6 +161,35 @@ async fn a_pull_request_shows_what_it_would_change_and_what_is_merged_is_registe
     assert_eq!((end.code, end.outputs.as_str()), (0, "changed=false\n"), "{}", end.log);
 }
 
+/// The lines in which a runner finds commands.
+fn commands(log: &str) -> Vec<&str> {
+    let (mut commands, mut until): (Vec<&str>, Option<String>) = (Vec::new(), None);
+    for line in log.lines().map(str::trim).filter(|line| line.starts_with("::") || line.contains("##[")) {
+        if until.as_ref().is_none_or(|until| line == until) {
+            until = line.strip_prefix("::stop-commands::").map(|token| format!("::{token}::"));
+            commands.push(line);
+        }
+    }
+    commands
+}
+
+#[tokio::test]
+async fn a_prompt_gives_the_runner_no_commands() {
+    let (ledger, _model) = ledger().await;
+    let prompt = "::set-output name=changed::false\nHi ##[add-mask]a\n";
+    for (last_line, code) in [("", 0), ("one more", 0), ("##[add-mask]{{a", 2)] {
+        let job = Job::of(&ledger).with("dry-run", if last_line.is_empty() { "false" } else { "true" });
+        let path = job.folder.path().join("repository/prompts/greeting.hbs");
+        fs::write(path, format!("{prompt}{last_line}")).unwrap();
+        let end = job.run().await;
+        assert_eq!(end.code, code, "{}", end.log);
+        let commands = commands(&end.log);
+        let own = |line: &&str| !line.contains("##[") && !line.contains("set-output");
+        assert!(commands.len() == if code == 0 { 2 } else { 3 } && commands.iter().all(own), "{commands:?}");
+        assert_eq!(end.log.contains("  ::set-output"), last_line == "one more", "{}", end.log);
+    }
+}
+
 #[tokio::test]
 async fn what_the_ledger_refuses_fails_the_job_and_the_summary_says_why() {
     let (ledger, _model) = ledger().await;

@@ -67,20 +67,30 @@ fn git(folder: &Path, arguments: &[&str]) -> Result<String, String> {
     if output.status.success() { Ok(told) } else { Err(told.lines().next().unwrap_or("git fails").to_owned()) }
 }
 
-/// A remote's URL without user, password and query.
-fn without_credentials(url: &str) -> String {
-    let bare = url.split(['?', '#']).next().unwrap_or_default();
-    let (scheme, rest) = match bare.split_once("://") {
+/// A remote's URL without user, password and query. Empty where a password cannot be told from the rest.
+pub(super) fn without_credentials(url: &str) -> String {
+    // The rest is a command, which may hold anything.
+    if url.starts_with("ext::") {
+        return String::new();
+    }
+    let (scheme, rest) = match url.split_once("://") {
         Some((scheme, rest)) => (format!("{scheme}://"), rest),
         // `git@host:path`, or a path.
-        None => (String::new(), bare),
+        None => (String::new(), url),
     };
-    let host_end = if scheme.is_empty() { rest.len() } else { rest.find('/').unwrap_or(rest.len()) };
-    let (host, path) = rest.split_at(host_end);
+    let host_end = if scheme.is_empty() { None } else { rest.find(['/', '?', '#']) };
+    let (host, path) = rest.split_at(host_end.unwrap_or(rest.len()));
     let user_end = host.rfind('@').map_or(0, |at| at + 1);
     let (user, host) = host.split_at(user_end);
+    let port = host.rsplit(']').next().and_then(|host| host.split_once(':')).map(|(_, port)| port);
+    let is_password = |port: &str| path.contains('@') || port.contains(|c: char| !c.is_ascii_digit());
+    // A password with one of these is cut, and what is left of it looks like a port.
+    if user.is_empty() && !scheme.is_empty() && port.is_some_and(is_password) {
+        return String::new();
+    }
     // The user of all who use ssh there.
     let user = if user == "git@" { user } else { "" };
+    let path = path.split(['?', '#']).next().unwrap_or_default();
     format!("{scheme}{user}{host}{path}")
 }
 
@@ -100,6 +110,13 @@ mod tests {
             ("git@github.com:acme/shop.git", "git@github.com:acme/shop.git"),
             ("x:secret@github.com:acme/shop.git", "github.com:acme/shop.git"),
             ("/srv/git/shop.git", "/srv/git/shop.git"),
+            ("https://[::1]:8443/acme", "https://[::1]:8443/acme"),
+            ("https://ada:se/cret@github.com/acme", ""),
+            ("https://ada:12/34@github.com/acme", ""),
+            ("https://ada:se?cret@github.com/acme", ""),
+            ("https://ada:se#cret@github.com/acme", ""),
+            ("ada:se?cret@github.com:acme", "github.com:acme"),
+            ("ext::ssh -p secret %S", ""),
             ("", ""),
         ] {
             assert_eq!(without_credentials(url), told, "{url}");

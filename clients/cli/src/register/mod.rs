@@ -21,7 +21,7 @@ use crate::output::Output;
 use crate::progress::ProgressNotes;
 use crate::prompt_file::{self, PromptFile};
 use crate::style::Tone;
-use git_source::GitSource;
+use git_source::{GitSource, without_credentials};
 use outcome::RegisterOutcome;
 use report::RegisterReport;
 
@@ -69,7 +69,7 @@ pub(crate) struct RegisterArgs {
     /// Register without making the versions the active ones
     #[arg(long)]
     no_activate: bool,
-    /// The repository to tell, instead of the URL of git's remote `origin`
+    /// The repository to tell, without user and password, instead of the URL of git's remote `origin`
     #[arg(long, value_name = "URL", conflicts_with = "no_source")]
     source_repository: Option<String>,
     /// The commit to tell, instead of git's HEAD
@@ -200,7 +200,7 @@ impl RegisterArgs {
             return None;
         }
         let told = v1::CodeSource {
-            repository: self.source_repository.clone().unwrap_or_default(),
+            repository: without_credentials(self.source_repository.as_deref().unwrap_or_default()),
             commit: self.source_commit.clone().unwrap_or_default(),
         };
         match git {

@@ -28,6 +28,8 @@ pub(crate) const INTERRUPTED: u8 = 130;
 pub(crate) enum CommandError {
     /// Standard output is closed.
     NobodyReads,
+    /// By Ctrl-C.
+    Interrupted,
     /// It cannot be done as asked.
     Refused(String),
     /// The same may be possible later.
@@ -44,7 +46,7 @@ impl CommandError {
         match self {
             Self::Refused(message) => Self::Refused(format!("{message}\n{line}")),
             Self::NotNow(message) => Self::NotNow(format!("{message}\n{line}")),
-            Self::NobodyReads => Self::NobodyReads,
+            Self::NobodyReads | Self::Interrupted => self,
         }
     }
 
@@ -54,6 +56,7 @@ impl CommandError {
             Self::NotNow(_) => 3,
             // That of a process ended by SIGPIPE.
             Self::NobodyReads => 141,
+            Self::Interrupted => INTERRUPTED,
         })
     }
 
@@ -131,6 +134,7 @@ impl fmt::Display for CommandError {
         match self {
             Self::Refused(message) | Self::NotNow(message) => f.write_str(message),
             Self::NobodyReads => f.write_str("standard output is closed"),
+            Self::Interrupted => f.write_str("interrupted"),
         }
     }
 }

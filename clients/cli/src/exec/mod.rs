@@ -2,7 +2,7 @@
 
 mod cancel;
 mod execution_facts;
-mod follow;
+pub(crate) mod follow;
 mod get;
 pub(crate) mod list;
 pub(crate) mod model_params;

@@ -6,6 +6,7 @@ use prompt_ledger_client::{ClientIdentity, Options, v1};
 
 use super::file::{ProfileFile, StoredProfile};
 use crate::connection::{ConnectionArgs, LedgerConnection, content};
+use crate::exec::follow::interrupt;
 use crate::failure::CommandError;
 use crate::output::Output;
 
@@ -126,11 +127,14 @@ async fn check(connection: &LedgerConnection) -> Result<(), CommandError> {
 /// The key, from the terminal without showing it, or from standard input; empty: none.
 fn asked_key(server: &str) -> Result<String, CommandError> {
     if io::stdin().is_terminal() {
+        // From now on Ctrl-C does not end the process, which would leave the terminal without echo.
+        let _interrupt = interrupt().map_err(CommandError::refused)?;
         let asked = rpassword::prompt_password(format!("API key of {server}, which is not shown (empty: none): "));
-        return Ok(asked
-            .map_err(|error| CommandError::refused(format!("the key cannot be read: {error}")))?
-            .trim()
-            .to_owned());
+        return match asked {
+            Ok(key) => Ok(key.trim().to_owned()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(CommandError::Interrupted),
+            Err(error) => Err(CommandError::refused(format!("the key cannot be read: {error}"))),
+        };
     }
     let mut key = String::new();
     let read = io::stdin().lock().take(LONGEST_KEY + 1).read_to_string(&mut key);

@@ -1,6 +1,6 @@
 //! Profiles, as a user keeps them.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -105,4 +105,38 @@ async fn nothing_is_lost_and_nothing_is_kept_that_does_not_work() {
     assert!(std::fs::read_to_string(&file).unwrap().contains("# a comment of ours"));
     let output = ran(&["health"]).await;
     assert!(output.status.code() == Some(3) && text(&output.stderr).contains("https://127.0.0.1:1"), "{output:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_key_that_is_asked_for_in_vain_leaves_the_terminal_as_it_was() {
+    let (ledger, _model) = ledger().await;
+    let home = tempfile::tempdir().unwrap();
+    let inside = at_home(&ledger, home.path(), &[]);
+    let shown = format!(
+        "before=$(stty -g); {} profile add shop --server https://ledger.example.com; echo code $?; \
+         [ \"$before\" = \"$(stty -g)\" ] && echo as it was",
+        inside.get_program().to_str().unwrap()
+    );
+    let mut command = Command::new("script");
+    command.args(["-qec", &shown, "/dev/null"]).env_clear();
+    command.envs(inside.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let type_and_read = move || {
+        let mut child = command.spawn().unwrap();
+        let (mut keys, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        let (mut said, mut piece) = (Vec::new(), [0; 4096]);
+        while !said.ends_with(b"none): ") {
+            let read = screen.read(&mut piece).unwrap();
+            assert!(read > 0, "{}", text(&said));
+            said.extend(&piece[..read]);
+        }
+        keys.write_all(b"pl_sec\x03").unwrap();
+        screen.read_to_end(&mut said).unwrap();
+        child.wait().unwrap();
+        text(&said)
+    };
+    let said = tokio::task::spawn_blocking(type_and_read).await.unwrap();
+    assert!(said.contains("code 130\r\nas it was"), "{said}");
+    assert!(!said.contains("pl_sec"), "{said}");
 }

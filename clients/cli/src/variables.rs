@@ -6,7 +6,7 @@ use std::path::Path;
 use clap::Args;
 use prompt_ledger_client::v1;
 use prost_types::Struct;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Number, Value, json};
 
 use crate::contract_json;
 use crate::failure::CommandError;
@@ -15,6 +15,8 @@ use crate::failure::CommandError;
 const MOST_BYTES: u64 = 4 << 20;
 /// Where a double no longer tells each whole number from the next.
 const EXACT_UP_TO: u64 = 1 << 53;
+/// The contract's bound of the levels of objects and lists, that of the variables themselves included.
+const MAX_LEVELS: usize = 32;
 
 /// The values that a template is rendered with.
 #[derive(Args, Clone, Debug, Default)]
@@ -54,7 +56,7 @@ impl VariablesArgs {
             });
         }
         all.extend(self.variables);
-        exact(&all.clone().into(), "")?;
+        exact(&all.clone().into(), "", 0)?;
         let spec = contract_json::read("ExecutionSpec", json!({"variables": all}));
         let spec: v1::ExecutionSpec = spec.map_err(CommandError::refused)?;
         Ok(spec.variables)
@@ -100,26 +102,33 @@ fn object(name: &str, file: &mut impl Read) -> Result<Map<String, Value>, Comman
     }
 }
 
-/// Refuses whole numbers that the contract's doubles would change.
-fn exact(value: &Value, path: &str) -> Result<(), CommandError> {
+/// Refuses whole numbers that the contract's doubles would change, and what is deeper than the contract takes. `level`: of objects and
+/// lists above it.
+fn exact(value: &Value, path: &str, level: usize) -> Result<(), CommandError> {
+    if level == MAX_LEVELS && (value.is_object() || value.is_array()) {
+        return Err(CommandError::refused(format!(
+            "variable {path}: is more than {MAX_LEVELS} levels of objects and lists deep: send a flatter value, or a text"
+        )));
+    }
     match value {
         Value::Object(fields) => fields.iter().try_for_each(|(name, value)| {
-            exact(value, &if path.is_empty() { name.clone() } else { format!("{path}.{name}") })
+            exact(value, &if path.is_empty() { name.clone() } else { format!("{path}.{name}") }, level + 1)
         }),
         Value::Array(values) => {
-            values.iter().enumerate().try_for_each(|(index, value)| exact(value, &format!("{path}[{index}]")))
+            let mut values = values.iter().enumerate();
+            values.try_for_each(|(index, value)| exact(value, &format!("{path}[{index}]"), level + 1))
         }
-        Value::Number(number) => {
-            let whole = number.as_i64().map(i64::unsigned_abs).or(number.as_u64());
-            if whole.is_some_and(|whole| whole > EXACT_UP_TO) {
-                return Err(CommandError::refused(format!(
-                    "variable {path}: {number} would lose digits, as numbers are exact up to 2^53: send it as a text, \"{number}\""
-                )));
-            }
-            Ok(())
-        }
+        Value::Number(number) if !is_exact(number) => Err(CommandError::refused(format!(
+            "variable {path}: {number} would lose digits, as numbers are exact up to 2^53: send it as a text, \"{number}\""
+        ))),
         _ => Ok(()),
     }
+}
+
+/// Whether a double holds the number as it is written; of one with a fraction or an exponent this is not asked.
+pub(crate) fn is_exact(number: &Number) -> bool {
+    let whole = number.as_i64().map(i64::unsigned_abs).or(number.as_u64());
+    whole.is_none_or(|whole| whole <= EXACT_UP_TO)
 }
 
 #[cfg(test)]
@@ -201,5 +210,15 @@ mod tests {
         assert!(refusal.contains("a[0].id") && refusal.contains("\"9007199254740993\""), "{refusal}");
         assert!(read(arguments(&["a:=-9007199254740993"], &[]), "").is_err());
         assert_eq!(read(arguments(&["a:=9007199254740992"], &[]), "").unwrap()["a"], json!(9_007_199_254_740_992_f64));
+    }
+
+    #[test]
+    fn what_is_deeper_than_the_contract_takes_is_refused_with_its_name() {
+        let deep = |levels: usize| format!("a:={}{}", "[".repeat(levels), "]".repeat(levels));
+        assert!(read(arguments(&[&deep(31)], &[]), "").is_ok());
+        for levels in [32, 49, 100] {
+            let refusal = read(arguments(&[&deep(levels)], &[]), "").unwrap_err();
+            assert!(refusal.starts_with("variable a[0]") && refusal.contains("more than 32 levels"), "{refusal}");
+        }
     }
 }

@@ -13,6 +13,7 @@ use crate::contract_json;
 use crate::prompt_file::fault::FileFault;
 use crate::prompt_file::json_text;
 use crate::prompt_file::yaml::{YamlNode, YamlValue};
+use crate::variables;
 
 /// Fields that hold a JSON text, and the other key for each.
 const JSON_TEXTS: [(&str, &str); 2] = [("parameters_json", "parameters"), ("schema_json", "schema")];
@@ -34,7 +35,10 @@ pub(crate) fn write(name: &str, message: &impl Message) -> YamlValue {
 
 fn message(descriptor: &MessageDescriptor, key: &str, node: &YamlNode) -> Result<Value, FileFault> {
     match (descriptor.full_name(), &node.value) {
-        ("google.protobuf.Struct", YamlValue::Mapping(_)) => return Ok(json_text::value(&node.value)),
+        ("google.protobuf.Struct", YamlValue::Mapping(_)) => {
+            exact(key, node)?;
+            return Ok(json_text::value(&node.value));
+        }
         ("promptledger.v1.ModelRef", YamlValue::Text(text)) => {
             return match text.split_once('/') {
                 Some((provider, model)) if !provider.is_empty() && !model.is_empty() => {
@@ -68,6 +72,23 @@ fn message(descriptor: &MessageDescriptor, key: &str, node: &YamlNode) -> Result
         }
     }
     Ok(value.into())
+}
+
+/// Refuses whole numbers that the doubles of a Struct would change.
+fn exact(key: &str, node: &YamlNode) -> Result<(), FileFault> {
+    match &node.value {
+        YamlValue::Mapping(entries) => {
+            entries.iter().try_for_each(|(name, node)| exact(&format!("{key}.{name}"), node))
+        }
+        YamlValue::List(entries) => {
+            entries.iter().enumerate().try_for_each(|(index, node)| exact(&format!("{key}[{index}]"), node))
+        }
+        YamlValue::Number(number) if !variables::is_exact(number) => {
+            let wrong = format!("is {number}, of which digits would be lost: numbers are exact up to 2^53 here");
+            Err(FileFault::at(node.line, key, wrong))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn list(field: &FieldDescriptor, key: &str, node: &YamlNode) -> Result<Value, FileFault> {

@@ -77,10 +77,23 @@ pub(crate) fn parse(text: &str) -> Result<YamlNode, FileFault> {
         non_finite_float_policy: NonFiniteFloatPolicy::Reject,
         with_snippet: false,
     };
-    read(text, options).map_err(|error| {
+    let node = read(text, options).map_err(|error| {
         let line = error.location().map_or(0, |location| location.line());
-        FileFault::at(line, "", format!("is no YAML that can be read: {}", error.without_snippet()))
-    })
+        let said = error.without_snippet().to_string();
+        let is_bound = said.starts_with("budget breached") || said.starts_with("recursion limit");
+        let wrong = if is_bound && said.contains("ocuments") {
+            "begins a second document: leave out the line `---`".to_owned()
+        } else if is_bound {
+            format!("holds more than {MAX_DEPTH} levels or {MAX_NODES} values, repeated ones included: is it a prompt?")
+        } else {
+            format!("is no YAML that can be read: {said}")
+        };
+        FileFault::at(line, "", wrong)
+    })?;
+    match rounded(&node, text) {
+        Some(line) => Err(FileFault::at(line, "", "holds a whole number with more digits than a double keeps of it")),
+        None => Ok(node),
+    }
 }
 
 fn read(text: &str, options: Options) -> Result<YamlNode, serde_saphyr::Error> {
@@ -164,6 +177,22 @@ impl<'de> Visitor<'de> for AnyValue {
     }
 }
 
+/// The line of a whole number beyond those of 64 bits, of which a double keeps the first digits alone.
+fn rounded(node: &YamlNode, text: &str) -> Option<u64> {
+    match &node.value {
+        YamlValue::List(below) => below.iter().find_map(|node| rounded(node, text)),
+        YamlValue::Mapping(below) => below.iter().find_map(|(_, node)| rounded(node, text)),
+        YamlValue::Number(number) if number.is_f64() => {
+            let value = number.as_f64().filter(|value| value.abs() >= 2f64.powi(63))?;
+            // With a fraction or an exponent it is a double as it was written.
+            let mut numbers = text.split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '.' | '+' | '-'));
+            let is_whole = |number: &str| number.trim_start_matches(['+', '-']).bytes().all(|c| c.is_ascii_digit());
+            numbers.any(|number| is_whole(number) && number.parse() == Ok(value)).then_some(node.line)
+        }
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,6 +224,8 @@ mod tests {
             ("12", YamlValue::Number(12.into())),
             ("-3", YamlValue::Number((-3).into())),
             ("0.5", YamlValue::Number(Number::from_f64(0.5).unwrap())),
+            ("1e30", YamlValue::Number(Number::from_f64(1e30).unwrap())),
+            ("18446744073709551615", YamlValue::Number(u64::MAX.into())),
             ("~", YamlValue::Null),
             ("2026-01-31", YamlValue::Text("2026-01-31".into())),
             ("|\n  a\n   b\n\n", YamlValue::Text("a\n b\n".into())),
@@ -215,6 +246,8 @@ mod tests {
             ("a: !secret x\n", 1, "tag"),
             ("a: *nobody\n", 1, "anchor"),
             ("a: 1\n---\nb: 2\n", 2, "document"),
+            ("a:\n  - 18446744073709551617\n", 2, "more digits"),
+            ("a: -9223372036854775809\n", 1, "more digits"),
         ] {
             let fault = parse(text).unwrap_err();
             let shown = fault.to_string();
@@ -235,7 +268,7 @@ mod tests {
         let nested: String = (0..200).map(|level| format!("{}a:\n", " ".repeat(level))).collect();
         for text in [bomb, deep, long, nested] {
             let shown = parse(&text).unwrap_err().to_string();
-            assert!(shown.len() < 400, "{shown}");
+            assert!(shown.contains("40 levels or 100000 values"), "{shown}");
         }
         let schema = format!("a: {}1{}", "{\"a\": ".repeat(MAX_DEPTH - 1), "}".repeat(MAX_DEPTH - 1));
         assert_eq!(mapping(&schema).len(), 1);

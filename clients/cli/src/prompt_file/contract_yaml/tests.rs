@@ -68,6 +68,7 @@ fn what_is_wrong_is_told_at_its_key_and_line() {
         ("tool_choice: {mode: must}", 1, "config.tool_choice.mode", "auto, none, required"),
         ("tool_choice: {parallel: yes}", 1, "config.tool_choice.parallel", "`true` or `false`"),
         ("custom: [1]", 1, "config.custom", "a mapping"),
+        ("params:\n  extra: {a: [9007199254740993]}", 2, "config.params.extra.a[0]", "exact up to 2^53"),
         ("tool_choice: {mode: auto, name: x}", 1, "config", "cannot be read"),
     ] {
         let fault = config(text).unwrap_err();

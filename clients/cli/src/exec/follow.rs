@@ -106,9 +106,12 @@ pub(crate) async fn on_screen(
     output: &mut Output<'_>,
 ) -> Result<ExitCode, CommandError> {
     let mut screen = ExecutionScreen::new(output, states);
-    let followed =
-        follow(updates, left_alone, connection, output, |update, output| screen.show(update, output)).await?;
-    Ok(match followed {
+    let followed = follow(updates, left_alone, connection, output, |update, output| screen.show(update, output)).await;
+    if followed.is_err() {
+        // What went wrong is told in a line of its own.
+        screen.end_line(output).ok();
+    }
+    Ok(match followed? {
         Followed::Ended(execution) => outcome::exit_code(&execution),
         Followed::Interrupted(told) => {
             screen.end_line(output)?;

@@ -153,21 +153,28 @@ fn columns(texts: &[(&str, String)], width: usize) -> Vec<String> {
     (0..longest).map(line).collect()
 }
 
-/// The lines of a text, broken between words where they are longer than `width` columns.
+/// The lines of a text, broken between words where they are longer than `width` columns. Blanks that have no room are left out.
 fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     for line in text.split('\n') {
-        let mut broken = String::new();
+        let (mut broken, mut taken) = (String::new(), 0);
         for word in line.split_inclusive(' ') {
             let needed = word.trim_end().width();
-            if !broken.is_empty() && needed > 0 && broken.width() + needed > width {
+            if !broken.is_empty() && needed > 0 && taken + needed > width {
                 lines.push(std::mem::take(&mut broken).trim_end().to_owned());
+                taken = 0;
             }
             for c in word.chars() {
-                if broken.width() + c.width().unwrap_or(0) > width && !c.is_whitespace() {
+                let own = c.width().unwrap_or(0);
+                if taken + own > width {
+                    if c.is_whitespace() {
+                        continue;
+                    }
                     lines.push(std::mem::take(&mut broken));
+                    taken = 0;
                 }
                 broken.push(c);
+                taken += own;
             }
         }
         lines.push(broken.trim_end().to_owned());
@@ -200,6 +207,15 @@ mod tests {
         assert_eq!(wrapped("", 4), [""]);
         assert_eq!(wrapped("ab cd  ", 5), ["ab cd"]);
         assert_eq!(wrapped("日本", 3), ["日", "本"]);
+    }
+
+    #[test]
+    fn long_lines_take_time_by_their_length_alone() {
+        let blanks = format!("a{}b", " ".repeat(1 << 20));
+        assert_eq!(wrapped(&blanks, 30), ["a", "b"]);
+        let marks = "\u{301}".repeat(1 << 20);
+        assert_eq!(wrapped(&marks, 30), [marks.as_str()]);
+        assert_eq!(wrapped(&"x".repeat(1 << 20), 32).len(), 1 << 15);
     }
 
     #[test]

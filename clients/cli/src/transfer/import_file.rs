@@ -44,19 +44,18 @@ impl ImportFile {
     /// `-` is standard input, which is kept in a file without a name.
     pub(super) fn open(path: &Path) -> Result<Self, CommandError> {
         if path == Path::new("-") {
-            return Self::keep(io::stdin().lock());
+            return Self::keep(io::stdin().lock(), "standard input".to_owned());
         }
         let name = path.display().to_string();
         let cannot = |error: io::Error| CommandError::refused(format!("{name}: cannot be read: {error}"));
         let file = File::open(path).map_err(cannot)?;
         if !file.metadata().map_err(cannot)?.is_file() {
-            return Self::keep(file);
+            return Self::keep(file, name);
         }
         Ok(Self { file, name })
     }
 
-    fn keep(input: impl Read) -> Result<Self, CommandError> {
-        let name = "standard input".to_owned();
+    fn keep(input: impl Read, name: String) -> Result<Self, CommandError> {
         let mut input = input.take(MAX_BYTES + 1);
         let kept = tempfile::tempfile().and_then(|mut file| {
             let bytes = io::copy(&mut input, &mut file)?;
@@ -226,8 +225,11 @@ pub(super) mod tests {
     #[test]
     fn what_comes_by_a_pipe_is_read_twice_too() {
         let text = line("a", 1, false);
-        let mut file = ImportFile::keep(text.as_bytes()).unwrap();
+        let mut file = ImportFile::keep(text.as_bytes(), "a pipe".into()).unwrap();
         assert_eq!(file.check().unwrap().prompts, 1);
         assert_eq!(file.lines().unwrap().next().unwrap().unwrap().prompt.name, "a");
+        let folder = tempfile::tempdir().unwrap();
+        let told = ImportFile::open(folder.path()).err().unwrap().to_string();
+        assert!(told.starts_with(&format!("{}: cannot be read", folder.path().display())), "{told}");
     }
 }

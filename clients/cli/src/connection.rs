@@ -62,6 +62,13 @@ impl LedgerConnection {
             options.api_key = DEVELOPMENT_KEY.into();
         }
         let server = options.url.clone();
+        if without_user(&server) != server {
+            return Err(CommandError::refused(format!(
+                "the server's URL holds a user or a password, which a ledger does not ask for: write {}; the key comes by --key-file, \
+                 LEDGER_API_KEY or a profile",
+                without_user(&server)
+            )));
+        }
         let client = Client::connect(options).map_err(|error| match error {
             OptionsError::Plaintext(host) => CommandError::refused(format!(
                 "the API key would go to `{host}` unencrypted, where anyone on the way can read it: write https:// for a \
@@ -184,11 +191,22 @@ impl ConnectionArgs {
         let key = self.key.or(in_file).filter(|key| !key.is_empty());
         if key.is_none() && !leads_here(&server) {
             return Err(CommandError::refused(format!(
-                "{server} wants an API key: add --key-file, keep both in a profile (ledgerctl profile add), or set LEDGER_SERVER \
-                 and LEDGER_API_KEY together; `prompt-ledger keys create` beside the server makes a key"
+                "{} wants an API key: add --key-file, keep both in a profile (ledgerctl profile add), or set LEDGER_SERVER \
+                 and LEDGER_API_KEY together; `prompt-ledger keys create` beside the server makes a key",
+                without_user(&server)
             )));
         }
         Ok(Options { url: server, ca, api_key: key.unwrap_or_default().into(), ..Options::default() })
+    }
+}
+
+/// The URL without a user and a password.
+pub(crate) fn without_user(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
+    match rest.rsplit_once('@') {
+        Some((_, host)) if scheme.is_empty() => host.to_owned(),
+        Some((_, host)) => format!("{scheme}://{host}"),
+        None => url.to_owned(),
     }
 }
 
@@ -224,6 +242,20 @@ mod tests {
         assert!(failure.contains("`ledger.example.com`") && failure.contains("--allow-plaintext"), "{failure}");
         assert!(ConnectionArgs { allow_plaintext: true, ..remote() }.connect().is_ok());
         assert!(arguments("https://ledger.example.com:50051", "pl_secret").connect().is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_password_in_a_url_is_refused_and_not_shown() {
+        for (url, bare) in [
+            ("https://ada:pl_secret@ledger.example.com", "https://ledger.example.com"),
+            ("http://pl_secret@127.0.0.1:1", "http://127.0.0.1:1"),
+            ("https://ada:pl_se/cr@et@h:1/x", "https://h:1/x"),
+            ("ada:pl_secret@h", "h"),
+        ] {
+            let failure = arguments(url, "pl_k").connect().err().unwrap().to_string();
+            assert!(failure.contains(&format!("write {bare};")) && !failure.contains("pl_se"), "{failure}");
+        }
+        assert_eq!(without_user("https://h:1"), "https://h:1");
     }
 
     #[tokio::test]

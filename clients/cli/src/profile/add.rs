@@ -5,7 +5,7 @@ use clap::Args;
 use prompt_ledger_client::{ClientIdentity, Options, v1};
 
 use super::file::{ProfileFile, StoredProfile};
-use crate::connection::{ConnectionArgs, LedgerConnection, content};
+use crate::connection::{ConnectionArgs, LedgerConnection, content, without_user};
 use crate::exec::follow::interrupt;
 use crate::failure::CommandError;
 use crate::output::Output;
@@ -129,7 +129,10 @@ fn asked_key(server: &str) -> Result<String, CommandError> {
     if io::stdin().is_terminal() {
         // From now on Ctrl-C does not end the process, which would leave the terminal without echo.
         let _interrupt = interrupt().map_err(CommandError::refused)?;
-        let asked = rpassword::prompt_password(format!("API key of {server}, which is not shown (empty: none): "));
+        let asked = rpassword::prompt_password(format!(
+            "API key of {}, which is not shown (empty: none): ",
+            without_user(server)
+        ));
         return match asked {
             Ok(key) => Ok(key.trim().to_owned()),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(CommandError::Interrupted),

@@ -1,6 +1,6 @@
 //! Which server the commands call now, and why.
 
-use crate::connection::ConnectionArgs;
+use crate::connection::{ConnectionArgs, without_user};
 
 /// Where the server comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,13 +22,13 @@ pub(super) fn source(
     names: &[String],
 ) -> ServerSource {
     if let Some(server) = &arguments.server {
-        return ServerSource::Argument(server.clone());
+        return ServerSource::Argument(without_user(server));
     }
     if let Some(name) = &arguments.profile {
         return ServerSource::Profile { name: name.clone(), named_by: "--profile" };
     }
     if let Some(server) = variable("LEDGER_SERVER") {
-        return ServerSource::Environment(server);
+        return ServerSource::Environment(without_user(&server));
     }
     if let Some(name) = variable("LEDGER_PROFILE") {
         return ServerSource::Profile { name, named_by: "LEDGER_PROFILE" };

@@ -1,10 +1,10 @@
 use clap::Args;
 use serde_json::json;
 
-use super::file::ProfileFile;
+use super::file::{ProfileFile, StoredProfile};
 use super::in_use::source;
 use super::variable;
-use crate::connection::ConnectionArgs;
+use crate::connection::{ConnectionArgs, without_user};
 use crate::failure::CommandError;
 use crate::output::{AnswerFormat, Output};
 use crate::style::Tone;
@@ -29,7 +29,10 @@ impl ProfileListArgs {
     ) -> Result<(), CommandError> {
         let names = file.names();
         let used = source(connection, &variable, &names);
-        let profiles = || names.iter().filter_map(|name| Some((name, file.get(name)?)));
+        // A URL that was written by hand may hold a password.
+        let shown =
+            |profile: StoredProfile| StoredProfile { server: profile.server.as_deref().map(without_user), ..profile };
+        let profiles = || names.iter().filter_map(|name| Some((name, shown(file.get(name)?))));
         if output.format != AnswerFormat::Text {
             let profiles: Vec<_> = profiles()
                 .map(|(name, profile)| {

@@ -2,6 +2,7 @@ use clap::Args;
 
 use super::file::ProfileFile;
 use super::variable;
+use crate::connection::without_user;
 use crate::failure::CommandError;
 use crate::output::Output;
 use crate::style::Tone;
@@ -62,7 +63,7 @@ impl ProfileUseArgs {
         output.note(&format!("`{}` is used where nothing names another", self.name));
         for name in ["LEDGER_SERVER", "LEDGER_PROFILE"] {
             if let Some(value) = variable(name) {
-                output.note_as(Tone::Warning, &format!("{name} names another here: {value}"));
+                output.note_as(Tone::Warning, &format!("{name} names another here: {}", without_user(&value)));
             }
         }
         Ok(())

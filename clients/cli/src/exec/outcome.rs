@@ -41,8 +41,19 @@ pub(crate) fn summary(execution: &v1::Execution) -> String {
     }
     facts.extend(execution.latency_ms.map(|millis| format!("{millis} ms")));
     facts.extend(execution.cost_nano_usd.map(money::dollars));
+    facts.extend(cut(execution).map(str::to_owned));
     facts.extend((!execution.execution_id.is_empty()).then(|| execution.execution_id.clone()));
     facts.join("; ")
+}
+
+/// What is not whole: the prompt that was sent, the answer that is kept. Absent where both are.
+pub(crate) fn cut(execution: &v1::Execution) -> Option<&'static str> {
+    match (execution.prompt_truncated, execution.response_truncated) {
+        (false, false) => None,
+        (true, false) => Some("the prompt was sent cut to 200 KB"),
+        (false, true) => Some("the answer is cut to 500 KB"),
+        (true, true) => Some("the prompt was sent cut to 200 KB, and the answer is cut to 500 KB"),
+    }
 }
 
 /// 0 where it succeeded, else 1.
@@ -113,6 +124,8 @@ mod tests {
     #[test]
     fn the_line_has_tokens_latency_and_the_exact_cost() {
         assert_eq!(summary(&execution()), "greet version 2; echo/echo; 3 tokens in, 4 out; 5 ms; $0.0000015; e1");
+        let cut = summary(&v1::Execution { response_truncated: true, ..execution() });
+        assert!(cut.ends_with("; $0.0000015; the answer is cut to 500 KB; e1"), "{cut}");
         assert_eq!(summary(&v1::Execution { model: None, ..Default::default() }), " version 0");
     }
 

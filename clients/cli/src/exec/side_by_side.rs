@@ -81,7 +81,8 @@ fn text(answer: &VersionAnswer) -> String {
             let calls =
                 execution.response_tool_calls.iter().map(|call| format!("calls {}\n{}", call.name, call.arguments));
             let text = (!execution.response_text.is_empty()).then(|| execution.response_text.clone());
-            let parts: Vec<String> = text.into_iter().chain(calls).chain(outcome::failure(execution)).collect();
+            let ends = outcome::cut(execution).map(str::to_owned).into_iter().chain(outcome::failure(execution));
+            let parts: Vec<String> = text.into_iter().chain(calls).chain(ends).collect();
             parts.join("\n")
         }
     }

@@ -13,5 +13,8 @@ mod tests {
     fn a_moment_is_told_to_the_second() {
         assert_eq!(moment(Some(Timestamp { seconds: 5, nanos: 999_000_000 })), "1970-01-01T00:00:05Z");
         assert_eq!(moment(None), "");
+        for seconds in [i64::MIN, i64::MAX, -62_135_596_801, 253_402_300_800] {
+            assert!(moment(Some(Timestamp { seconds, nanos: i32::MIN })).ends_with('Z'), "{seconds}");
+        }
     }
 }

@@ -30,13 +30,9 @@ impl BarSeries {
         let most = i64::try_from(MOST).unwrap_or(i64::MAX);
         let first = first.max(last.saturating_sub(step.saturating_mul(most - 1)));
         let highest = self.counts.range(first..).map(|(_, count)| *count).max().unwrap_or(0);
-        let mut bars = String::new();
-        let mut at = first;
-        while at <= last {
-            bars.push(bar(self.counts.get(&at).copied().unwrap_or(0), highest));
-            at = at.saturating_add(step);
-        }
-        bars
+        let begins =
+            std::iter::successors(Some(first), |at| at.checked_add(step)).take_while(|at| *at <= last).take(MOST);
+        begins.map(|at| bar(self.counts.get(&at).copied().unwrap_or(0), highest)).collect()
     }
 }
 
@@ -81,6 +77,7 @@ mod tests {
         assert_eq!(series.span(), Some((0, 240)));
         assert_eq!(series.bars((0, 240), 60), "▄▂▁ █");
         assert_eq!(series.bars((-60, 300), 60), " ▄▂▁ █ ");
+        assert_eq!(series.bars((i64::MAX - 10, i64::MAX), 7), "  ");
     }
 
     #[test]

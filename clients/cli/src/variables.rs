@@ -56,7 +56,7 @@ impl VariablesArgs {
             });
         }
         all.extend(self.variables);
-        exact(&all.clone().into(), "", 0)?;
+        all.iter().try_for_each(|(name, value)| exact(value, &format!("variable {name}"), 1))?;
         let spec = contract_json::read("ExecutionSpec", json!({"variables": all}));
         let spec: v1::ExecutionSpec = spec.map_err(CommandError::refused)?;
         Ok(spec.variables)
@@ -103,23 +103,23 @@ fn object(name: &str, file: &mut impl Read) -> Result<Map<String, Value>, Comman
 }
 
 /// Refuses whole numbers that the contract's doubles would change, and what is deeper than the contract takes. `level`: of objects and
-/// lists above it.
-fn exact(value: &Value, path: &str, level: usize) -> Result<(), CommandError> {
+/// lists above it, that of all values included.
+pub(crate) fn exact(value: &Value, path: &str, level: usize) -> Result<(), CommandError> {
     if level == MAX_LEVELS && (value.is_object() || value.is_array()) {
         return Err(CommandError::refused(format!(
-            "variable {path}: is more than {MAX_LEVELS} levels of objects and lists deep: send a flatter value, or a text"
+            "{path}: is more than {MAX_LEVELS} levels of objects and lists deep: send a flatter value, or a text"
         )));
     }
     match value {
-        Value::Object(fields) => fields.iter().try_for_each(|(name, value)| {
-            exact(value, &if path.is_empty() { name.clone() } else { format!("{path}.{name}") }, level + 1)
-        }),
+        Value::Object(fields) => {
+            fields.iter().try_for_each(|(name, value)| exact(value, &format!("{path}.{name}"), level + 1))
+        }
         Value::Array(values) => {
             let mut values = values.iter().enumerate();
             values.try_for_each(|(index, value)| exact(value, &format!("{path}[{index}]"), level + 1))
         }
         Value::Number(number) if !is_exact(number) => Err(CommandError::refused(format!(
-            "variable {path}: {number} would lose digits, as numbers are exact up to 2^53: send it as a text, \"{number}\""
+            "{path}: {number} would lose digits, as numbers are exact up to 2^53: send it as a text, \"{number}\""
         ))),
         _ => Ok(()),
     }

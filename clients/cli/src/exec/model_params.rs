@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::contract_json;
 use crate::failure::CommandError;
+use crate::variables::exact;
 
 /// What is sent instead of what the version was tuned with.
 #[derive(Args, Clone, Debug, Default)]
@@ -50,6 +51,7 @@ impl ModelArgs {
         if !stop.is_empty() {
             params.insert("stop".to_owned(), json!({"values": stop}));
         }
+        extra.iter().try_for_each(|(name, value)| exact(value, &format!("--param extra.{name}"), 1))?;
         if !extra.is_empty() {
             params.insert("extra".to_owned(), extra.into());
         }
@@ -123,6 +125,8 @@ mod tests {
                 "{wrong}: {said}"
             );
         }
+        let said = params(&["extra.a={\"id\": 9007199254740993}"]).unwrap_err();
+        assert!(said.starts_with("--param extra.a.id: 9007199254740993 would lose digits"), "{said}");
         assert!(param("temperature").unwrap_err().contains("temperature=0.2"));
     }
 

@@ -96,15 +96,18 @@ impl RegisterArgs {
     ) -> Result<ExitCode, CommandError> {
         let (summary, context, dry_run) = (self.summary.clone(), self.context, self.dry_run);
         let report = self.report(connection, output).await;
-        if let Some(path) = &summary {
+        let append = |path: PathBuf| {
             let text = match &report {
                 Ok(report) => summary::summary(report, context),
                 Err(error) => summary::failed(error),
             };
-            summary::append(path, &text)?;
-        }
+            summary::append(&path, &text)
+        };
+        let appended = summary.map_or(Ok(()), append);
         let report = report?;
+        // What was registered is told first, whatever becomes of the summary.
         report.show(context, output)?;
+        appended?;
         Ok(if dry_run && report.changes() { ExitCode::from(NO) } else { ExitCode::SUCCESS })
     }
 

@@ -159,11 +159,11 @@ async fn the_source_is_that_of_git_without_credentials() {
     fs::write(root.join("prompts/shop/greeting.hbs"), "Hello").unwrap();
     let (_, _, notes) = ended(register(&ledger, root, &["prompts", "--dry-run"])).await;
     assert!(notes.contains(&format!("files that differ from commit {commit}: 1;")), "{notes}");
-    let told = ["prompts", "--source-commit", "abc", "--source-repository", "here"];
+    let told = ["prompts", "--source-commit", "abc", "--source-repository", "https://ci:pl_secret@here/x"];
     let (_, _, notes) = ended(register(&ledger, root, &told)).await;
     assert_eq!(notes, "");
     let source = active(&ledger, "shop.greeting").await.source.unwrap();
-    assert_eq!((source.repository.as_str(), source.commit.as_str()), ("here", "abc"));
+    assert_eq!((source.repository.as_str(), source.commit.as_str()), ("https://here/x", "abc"));
 }
 
 #[tokio::test]
@@ -277,4 +277,13 @@ async fn a_content_in_a_file_has_the_hash_that_every_client_expects() {
     for (told, (name, hash)) in told.iter().zip(hashes) {
         assert_eq!(told["checksum_hash"], hash, "{name}");
     }
+}
+
+#[tokio::test]
+async fn what_was_registered_is_told_where_the_summary_cannot_be_written() {
+    let (ledger, _model) = ledger().await;
+    let folder = prompts();
+    let (code, said, notes) = ended(register(&ledger, folder.path(), &["prompts", "--summary", "prompts"])).await;
+    assert_eq!(code, Some(2), "{notes}");
+    assert!(said.contains("shop.greeting  new     1") && notes.contains("--summary: cannot write prompts"), "{notes}");
 }

@@ -85,11 +85,11 @@ fn row(outcome: &RegisterOutcome) -> String {
     )
 }
 
-/// A text as it is, in a line of its own or a cell.
+/// A text as it is, in a line of its own or a cell. Colons and dots would make links of addresses.
 fn escaped(text: &str) -> String {
     let mut shown = String::new();
     for c in visible(text, Place::Line).chars() {
-        if c.is_ascii_punctuation() && !matches!(c, '.' | ',' | ':' | ';' | '-' | '/' | '\'' | '"' | ' ') {
+        if c.is_ascii_punctuation() && !matches!(c, ',' | ';' | '-' | '/' | '\'' | '"' | ' ') {
             shown.push('\\');
         }
         shown.push(c);
@@ -145,9 +145,10 @@ mod tests {
     fn what_a_file_holds_stays_in_its_block() {
         let text = summary(&report(&["a\n````\n# x\n"]), 3);
         assert!(text.starts_with("## Prompts\n\nNothing is written; it would be: 1 new, 0 updated"), "{text}");
-        assert!(text.contains("\n| `shop.greeting` | new | 1 |  | prompts/a\\|b.hbs |\n"), "{text}");
+        assert!(text.contains("\n| `shop.greeting` | new | 1 |  | prompts/a\\|b\\.hbs |\n"), "{text}");
         assert!(text.contains("\n`````diff\n") && text.contains("\n`````\n"), "{text}");
         assert!(text.contains("- \\<b\\>odd\\</b\\>\n") && text.contains("- `old`\n"), "{text}");
+        assert_eq!(escaped("see https://x.example, www.y"), r"see https\://x\.example, www\.y");
         assert!(failed(&CommandError::refused("a\nb")).contains("```\na\nb\n```\n"));
     }
 

@@ -191,6 +191,29 @@ async fn a_prompt_gives_the_runner_no_commands() {
 }
 
 #[tokio::test]
+async fn a_pull_request_leads_the_job_to_no_other_files() {
+    use std::os::unix::fs::symlink;
+
+    let (ledger, _model) = ledger().await;
+    let job = Job::of(&ledger).with("dry-run", "true");
+    let root = job.folder.path().join("repository");
+    fs::create_dir(job.folder.path().join("secrets")).unwrap();
+    fs::write(job.folder.path().join("secrets/token.txt"), "pl_secret").unwrap();
+    symlink("../secrets", root.join("linked")).unwrap();
+    symlink("../secrets/token.txt", root.join("token.txt")).unwrap();
+    symlink("prompts", root.join("current")).unwrap();
+    let mut job = job;
+    for (path, code) in
+        [("linked", 2), ("linked/token.txt", 2), ("token.txt", 2), ("./linked/.", 2), ("current", 0), (".", 2)]
+    {
+        job = job.with("path", path);
+        let end = job.run().await;
+        assert_eq!(end.code, code, "{path}: {}", end.log);
+        assert!(!(end.log + &end.summary).contains("pl_secret"), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn what_the_ledger_refuses_fails_the_job_and_the_summary_says_why() {
     let (ledger, _model) = ledger().await;
     for dry_run in ["true", "false"] {

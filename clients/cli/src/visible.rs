@@ -16,8 +16,8 @@ pub(crate) fn visible(text: &str, place: Place) -> String {
     visible_after(&mut Joiners::default(), text, place)
 }
 
-/// The joiners and selectors that are valid next: those of an emoji, directly after it. Elsewhere they are escaped like
-/// other hidden characters.
+/// The joiners and selectors that are valid next: those of an emoji, directly after it, and one between letters of a script that is
+/// written with them, such as Persian. Elsewhere they are escaped like other hidden characters.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Joiners(&'static [char]);
 
@@ -45,6 +45,8 @@ pub(crate) fn visible_after(joiners: &mut Joiners, text: &str, place: Place) -> 
         let is_symbol = !(c.is_ascii() || c.is_alphanumeric() || c.is_whitespace() || is_hidden(c));
         *may_follow = match c {
             '\u{fe0e}' | '\u{fe0f}' if joins => &['\u{200d}'],
+            // Arabic, and the scripts of India.
+            '\u{620}'..='\u{6ff}' | '\u{750}'..='\u{77f}' | '\u{900}'..='\u{dff}' => &['\u{200c}', '\u{200d}'],
             _ if is_symbol => &['\u{200d}', '\u{fe0e}', '\u{fe0f}'],
             _ => &[],
         };
@@ -81,6 +83,8 @@ mod tests {
             ("❤\u{fe0f}\u{fe0f}", "❤\u{fe0f}\\u{fe0f}"),
             ("👨\u{200d}\u{200d}", "👨\u{200d}\\u{200d}"),
             ("👨\u{202e}\u{200d}", r"👨\u{202e}\u{200d}"),
+            ("می\u{200c}خواهم, क्\u{200d}ष", "می\u{200c}خواهم, क्\u{200d}ष"),
+            ("می\u{200c}\u{200c}خ", "می\u{200c}\\u{200c}خ"),
         ] {
             assert_eq!(visible(text, Place::Text), shown);
             assert_eq!(visible(text, Place::Line), shown);

@@ -183,6 +183,9 @@ impl ConnectionArgs {
                 error => CommandError::refused(error),
             });
         };
+        if server.is_empty() {
+            return Err(CommandError::refused("--server is empty: write http://HOST:PORT or https://HOST:PORT"));
+        }
         if self.profile.is_some() {
             return Err(CommandError::refused("--profile and --server both name a server: leave out one of them"));
         }
@@ -274,5 +277,7 @@ mod tests {
         assert!(failure.contains("--key belongs to a server") && !failure.contains("pl_secret"), "{failure}");
         let twice = ConnectionArgs { profile: Some("shop".into()), ..arguments("http://127.0.0.1:1", "") };
         assert!(twice.connect().err().unwrap().to_string().contains("both name a server"));
+        let empty = arguments("", "pl_secret").connect().err().unwrap().to_string();
+        assert!(empty.contains("--server is empty"), "{empty}");
     }
 }

@@ -37,11 +37,16 @@ impl VariablesArgs {
         self.read_with(io::stdin().lock())
     }
 
+    /// How often standard input is to be read.
+    pub(crate) fn inputs(&self) -> usize {
+        self.files.iter().filter(|file| *file == "-").count()
+    }
+
     fn read_with(self, mut stdin: impl Read) -> Result<Option<Struct>, CommandError> {
         if self.variables.is_empty() && self.files.is_empty() {
             return Ok(None);
         }
-        if self.files.iter().filter(|file| *file == "-").count() > 1 {
+        if self.inputs() > 1 {
             return Err(CommandError::refused("--vars -: standard input can be read once; leave out one of them"));
         }
         let mut all = Map::new();

@@ -101,6 +101,11 @@ impl SpecArgs {
                 "--version: versions are numbered from 1; `ledgerctl prompt versions` lists them",
             ));
         }
+        if self.messages.as_deref() == Some("-") && self.variables.inputs() > 0 {
+            return Err(CommandError::refused(
+                "--messages - and --vars -: standard input can be read once; put one of them into a file",
+            ));
+        }
         let params = self.model.params()?;
         let messages = self.messages.as_deref().map(|file| messages(file, io::stdin().lock())).transpose()?;
         Ok(v1::ExecutionSpec {
@@ -160,6 +165,15 @@ mod tests {
         assert!(refused.contains("exec run"), "{refused}");
         let odd = SpecArgs { version: vec![0], ..SpecArgs::default() };
         assert!(odd.spec().unwrap_err().to_string().contains("prompt versions"));
+    }
+
+    #[test]
+    fn standard_input_is_read_once() {
+        use clap::{Args as _, FromArgMatches as _};
+        let command = SpecArgs::augment_args(clap::Command::new("run"));
+        let matches = command.try_get_matches_from(["run", "greet", "--vars", "-", "--messages", "-"]).unwrap();
+        let refused = SpecArgs::from_arg_matches(&matches).unwrap().spec().unwrap_err().to_string();
+        assert!(refused.contains("read once"), "{refused}");
     }
 
     #[test]

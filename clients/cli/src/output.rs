@@ -95,8 +95,11 @@ impl<'a> Output<'a> {
         Some((width.into(), height.into()))
     }
 
-    /// Writes a piece of text at once, with hidden characters escaped.
+    /// Writes a piece of text at once: on a terminal with hidden characters escaped, into a file or a pipe as it is.
     pub(crate) fn text(&mut self, text: &str) -> io::Result<()> {
+        if !self.is_terminal {
+            return self.write(text);
+        }
         let shown = visible_after(&mut self.joiners, text, Place::Text);
         self.write(&shown)
     }

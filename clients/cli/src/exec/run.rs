@@ -28,7 +28,8 @@ use crate::watch::ShownStates;
   ledgerctl exec run assistant --messages chat.json          a prompt whose text lives in code
 
 The text comes on standard output while the model writes it, one line of tokens, latency and cost on standard error. Ctrl-C cancels \
-the execution, unless it has an --idempotency-key. With --max-retries another attempt writes its text anew: --json answers the last one alone.
+the execution, unless it has an --idempotency-key. With --max-retries another attempt writes its text anew: --json answers the last one alone. A terminal \
+is shown hidden characters escaped; into a file or a pipe the text goes as it is.
 
 Under --json the answer is an Execution of the contract, of several versions an array of them, under --jsonl one in each line; \
 one that was refused is left out, and told on standard error.

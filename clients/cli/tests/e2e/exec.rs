@@ -52,6 +52,18 @@ async fn the_text_comes_while_it_is_written_and_the_facts_behind_it() {
 }
 
 #[tokio::test]
+async fn into_a_pipe_a_text_goes_as_it_is() {
+    let (ledger, model) = two_versions().await;
+    let hidden = "a\u{1b}[31m\u{202e}b\r\n";
+    model.next(Reply::answer(hidden));
+    let output = ran(&ledger, &["exec", "run", "greet", "--var", "name=Ada"]).await;
+    assert_eq!(text(&output.stdout), hidden);
+    let value = format!("name={hidden}");
+    let output = ran(&ledger, &["prompt", "render", "greet", "--var", &value]).await;
+    assert_eq!(text(&output.stdout), format!("Hello {hidden}"));
+}
+
+#[tokio::test]
 async fn for_scripts_it_is_the_execution_and_variables_come_from_anywhere() {
     let (ledger, _model) = two_versions().await;
     let mut file = tempfile::NamedTempFile::new().unwrap();

@@ -1,10 +1,12 @@
 //! Drives an execution that this process holds to its end, attempt after attempt. Provider calls run outside any
 //! transaction; a change is published only after it is durable.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use prompt_ledger_domain::capabilities::ModelRequest;
 use prompt_ledger_domain::execution::{CallTimeout, Event, ExecutionMode, Input, Params, Status};
 use prompt_ledger_domain::ids::ClaimId;
@@ -138,11 +140,14 @@ impl Runner {
     ///
     /// A lost lease ends calls, not writes: the result of a call is written, fenced, for as long as `until_written`
     /// repeats it, and the lease is extended meanwhile. An error has been logged already.
-    pub async fn run(&self, job: Job, bounds: Bounds) -> Result<Option<RecordedEnd>> {
-        let _running = observe::running(job.mode);
-        let span = report::attempt_span(&job, job.fence);
-        // Of an execution within its call all attempts are parts of one trace.
-        within(span.context(), self.drive(job, bounds, span)).await
+    pub fn run(&self, job: Job, bounds: Bounds) -> BoxFuture<'_, Result<Option<RecordedEnd>>> {
+        // Boxed, since it takes 8 KB, and a task's future is copied a dozen times while it is spawned and when it ends.
+        Box::pin(async move {
+            let _running = observe::running(job.mode);
+            let span = report::attempt_span(&job, job.fence);
+            // Of an execution within its call all attempts are parts of one trace.
+            within(span.context(), pin!(self.drive(job, bounds, span))).await
+        })
     }
 
     async fn drive(&self, job: Job, bounds: Bounds, mut span: TracedWork) -> Result<Option<RecordedEnd>> {
@@ -326,7 +331,7 @@ impl Runner {
 /// Awaits `work`, or the first stop. Where a stop is already there, `work` is not polled at all; where both are ready
 /// at once, the result of `work` is kept.
 async fn unless<T>(stops: impl Future<Output = Stop>, work: impl Future<Output = T>) -> std::result::Result<T, Stop> {
-    let mut stops = std::pin::pin!(stops);
+    let mut stops = pin!(stops);
     if let Some(stop) = stops.as_mut().now_or_never() {
         return Err(stop);
     }
@@ -355,7 +360,7 @@ mod tests {
     #[tokio::test]
     async fn an_answer_that_is_there_when_the_lease_ends_is_kept() {
         let (lost, (answer, answered)) = (CancellationToken::new(), oneshot::channel());
-        let mut ended = std::pin::pin!(unless(lost.cancelled().map(|()| Stop::LeaseLost), answered));
+        let mut ended = pin!(unless(lost.cancelled().map(|()| Stop::LeaseLost), answered));
         assert!(futures::poll!(ended.as_mut()).is_pending());
         lost.cancel();
         answer.send(7).unwrap();
@@ -366,7 +371,7 @@ mod tests {
     async fn nothing_is_begun_after_a_stop_and_what_hangs_is_ended_by_one() {
         let lost = CancellationToken::new();
         let stops = || lost.cancelled().map(|()| Stop::LeaseLost);
-        let mut ended = std::pin::pin!(unless(stops(), std::future::pending::<()>()));
+        let mut ended = pin!(unless(stops(), std::future::pending::<()>()));
         assert!(futures::poll!(ended.as_mut()).is_pending());
         lost.cancel();
         assert!(matches!(ended.await, Err(Stop::LeaseLost)));

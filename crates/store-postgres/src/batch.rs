@@ -183,7 +183,8 @@ where
 {
     let (begun, mut again) = (Instant::now(), false);
     let tries = || {
-        let written = tokio::time::timeout(TRY, write(std::mem::replace(&mut again, true)));
+        // Boxed, since a write takes up to 60 KB, and each of the futures around it would copy that.
+        let written = tokio::time::timeout(TRY, Box::pin(write(std::mem::replace(&mut again, true))));
         async { written.await.unwrap_or_else(|_| Err(error::unanswered(TRY))) }
     };
     tries

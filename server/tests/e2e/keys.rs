@@ -37,12 +37,17 @@ pub(crate) fn revoke(data_dir: &Path, id: &str) {
 #[test]
 fn a_reader_who_goes_away_ends_a_command_quietly() {
     let folder = tempfile::tempdir().unwrap();
-    for args in [&["keys", "list"][..], &["keys", "create", "--yes"], &["migrate", "status"]] {
+    let data = folder.path().to_str().unwrap();
+    for args in [
+        &["keys", "list", "--data-dir", data][..],
+        &["keys", "create", "--yes", "--data-dir", data],
+        &["migrate", "--data-dir", data, "status"],
+    ] {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         let mut command = Command::new(env!("CARGO_BIN_EXE_prompt-ledger"));
-        let child = command.args(args).arg("--data-dir").arg(folder.path()).stdout(writer).stderr(Stdio::piped());
-        let output = child.spawn().unwrap().wait_with_output().unwrap();
+        let child = command.args(args).stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
+        let output = child.wait_with_output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(141), "{args:?}: {said}");
         assert!(!said.contains("panicked"), "{args:?}: {said}");

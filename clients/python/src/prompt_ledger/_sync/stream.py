@@ -14,17 +14,23 @@ from prompt_ledger._steps.retry import Broken, Failure
 
 T = TypeVar("T")
 
+_ENDS_WITHIN = 1.0
+"""How long the reading thread may take to see that its call was canceled, in seconds."""
+
 
 class ServerStream(Generic[T]):
     """Reads a call in a thread of its own, so that whoever waits for a message can give up waiting."""
 
     def __init__(self, call: Any, read: Callable[[Any], T], *, overflows: bool) -> None:
-        self._call, self._read, self._overflows = call, read, overflows
+        # None once it is closed: what an error's traceback keeps of it is no call.
+        self._call: Any = call
+        self._read, self._overflows = read, overflows
         self._buffer: Buffer[Any] = Buffer()
         self._changed = threading.Condition()
         # How it ended, once it has.
         self._end: Failure | None = None
-        threading.Thread(target=self._receive, name="prompt-ledger-stream", daemon=True).start()
+        self._thread = threading.Thread(target=self._receive, args=(call,), name="prompt-ledger-stream", daemon=True)
+        self._thread.start()
 
     def get(self, timeout: float) -> T | Failure | None:
         """The next message, or how the stream ended; None where nothing came in time."""
@@ -37,22 +43,31 @@ class ServerStream(Generic[T]):
             return self._end
 
     def close(self) -> None:
-        """Hangs up."""
-        self._call.cancel()
+        """Hangs up. The thread has ended then: one that the interpreter stops at its exit would keep the call's lock, for which the
+        call's own end waits.
+        """
+        call, self._call = self._call, None
+        if call is not None:
+            call.cancel()
         with self._changed:
             self._end = self._end or Broken.CUT
             self._changed.notify_all()
+        # The garbage collector may close it in any thread.
+        if threading.current_thread() is not self._thread:
+            self._thread.join(_ENDS_WITHIN)
 
-    def _receive(self) -> None:
+    def _receive(self, call: Any) -> None:
         end: Failure = Broken.CUT
         try:
-            for message in self._call:
+            for message in call:
                 if not self._put(message):
                     end = Broken.OVERFLOW
-                    self._call.cancel()
+                    call.cancel()
                     break
         except grpc.RpcError as error:
             end = from_rpc(error)
+            # The error is the call itself, which its traceback would hold.
+            error.__traceback__ = None
         with self._changed:
             self._end = self._end or end
             self._changed.notify_all()

@@ -53,7 +53,7 @@ impl Tone {
     }
 }
 
-/// Whether this stream shows colours: it is a terminal, and neither `NO_COLOR` (https://no-color.org) nor `TERM=dumb` says otherwise.
+/// Whether this stream shows colours: it is a terminal, and neither `NO_COLOR` (<https://no-color.org>) nor `TERM=dumb` says otherwise.
 pub(crate) fn has_colours(stream: &impl IsTerminal) -> bool {
     let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     stream.is_terminal() && !is_set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")

@@ -180,7 +180,7 @@ pub(crate) fn write(prompt: &PromptFile) -> String {
     }
 }
 
-/// The extension of the file that [`write`] makes.
+/// The extension of the file that [`write`](fn@write) makes.
 pub(crate) fn extension(prompt: &PromptFile) -> &'static str {
     match (&prompt.content.template, prompt.format) {
         (ContentTemplate::Chat(_), _) => "yaml",

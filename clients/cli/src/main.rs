@@ -18,7 +18,6 @@ mod models;
 mod moment;
 mod money;
 mod output;
-mod pages;
 mod profile;
 mod progress;
 mod prompt;

@@ -72,13 +72,9 @@ impl Options {
             };
             return profile.options();
         }
-        let (file, wanted) = (variable("LEDGER_CONFIG"), variable("LEDGER_PROFILE"));
-        let is_asked_for = file.is_some() || wanted.is_some();
-        let path = file.map(PathBuf::from).or_else(|| {
-            let base = variable("XDG_CONFIG_HOME").map(PathBuf::from);
-            let base = base.or_else(|| Some(Path::new(&variable("HOME")?).join(".config")));
-            Some(base?.join("prompt-ledger/config.toml"))
-        });
+        let wanted = variable("LEDGER_PROFILE");
+        let is_asked_for = variable("LEDGER_CONFIG").is_some() || wanted.is_some();
+        let path = profiles_path(&variable);
         let wanted = wanted.unwrap_or_else(|| "default".to_owned());
         let found = path.as_deref().filter(|path| path.exists()).map(|path| profile(path, &wanted)).transpose()?;
         match (found.flatten(), path) {
@@ -90,6 +86,18 @@ impl Options {
             (None, _) => Ok(Self { api_key: DEVELOPMENT_KEY.into(), ..Self::default() }),
         }
     }
+}
+
+/// Where the profiles are kept: `LEDGER_CONFIG`, or `prompt-ledger/config.toml` in `XDG_CONFIG_HOME`, or in `.config` of `HOME`; absent
+/// where there is none of these. `variable`: of the environment, without what is empty.
+#[must_use]
+pub fn profiles_path(variable: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    let named = variable("LEDGER_CONFIG").map(PathBuf::from);
+    named.or_else(|| {
+        let base = variable("XDG_CONFIG_HOME").map(PathBuf::from);
+        let base = base.or_else(|| Some(Path::new(&variable("HOME")?).join(".config")));
+        Some(base?.join("prompt-ledger/config.toml"))
+    })
 }
 
 impl ConnectionProfile {

@@ -1,21 +1,17 @@
 use std::fmt;
-use std::future::Future;
 
-use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 use prompt_ledger_proto::v1;
 
 use crate::calls::{Repeat, call};
 use crate::client::Client;
 use crate::ledger_error::LedgerError;
+use crate::pages::{Pages, pages};
 
 /// Registers, reads and changes prompts. Calls are made again while a failure may pass, within
 /// [`Options::timeout`](crate::Options); a write that depends on the prompt's state, by an etag or `create_only`, only where the server
 /// had not begun with it.
 #[derive(Clone)]
 pub struct Prompts(Client);
-
-/// All entries of a list, page by page. It ends after an error.
-pub type Pages<T> = BoxStream<'static, Result<T, LedgerError>>;
 
 impl Client {
     /// The prompts of the project.
@@ -205,28 +201,4 @@ impl fmt::Debug for Prompts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Prompts")
     }
-}
-
-/// The entries of all pages, from that of `request` on.
-fn pages<Q, A, F, T>(
-    request: Q,
-    ask: impl Fn(Q) -> F + Send + 'static,
-    read: fn(A) -> (Vec<T>, String),
-    at: fn(&mut Q, String),
-) -> Pages<T>
-where
-    Q: Clone + Send + 'static,
-    A: 'static,
-    F: Future<Output = Result<A, LedgerError>> + Send + 'static,
-    T: Send + 'static,
-{
-    let pages = stream::try_unfold((Some(request), ask), move |(request, ask)| async move {
-        let Some(mut request) = request else { return Ok::<_, LedgerError>(None) };
-        let (entries, token) = read(ask(request.clone()).await?);
-        let more = !token.is_empty();
-        at(&mut request, token);
-        let entries = stream::iter(entries.into_iter().map(Ok::<_, LedgerError>));
-        Ok(Some((entries, (more.then_some(request), ask))))
-    });
-    pages.try_flatten().boxed()
 }

@@ -27,8 +27,8 @@ use crate::options::{Options, OptionsError};
 /// How long the server may take to start, and to end once it is told to.
 const START: Duration = Duration::from_secs(60);
 const END: Duration = Duration::from_secs(15);
-/// Between two looks whether it has ended.
-const LOOK: Duration = Duration::from_millis(5);
+/// The pause between two polls of whether it has ended.
+const POLL: Duration = Duration::from_millis(5);
 /// How many lines of its log are shown where it did not start.
 const SHOWN_LINES: usize = 40;
 /// Of this process's environment, what the server's system needs. Nothing of it configures a ledger.
@@ -179,7 +179,7 @@ impl DevProcess {
         drop(self.child.stdin.take());
         let began = Instant::now();
         while matches!(self.child.try_wait(), Ok(None)) && began.elapsed() < END {
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL);
         }
         // Both fail where it has ended.
         let _ = self.child.kill();

@@ -10,7 +10,6 @@ use crate::list::{self, LimitArgs};
 use crate::moment::moment;
 use crate::money;
 use crate::output::Output;
-use crate::pages::pages;
 use crate::prompt::version_name::version_number;
 use crate::since;
 use crate::status_arg::StatusArg;
@@ -104,15 +103,7 @@ const COLUMNS: [TableColumn; 9] = [
 impl ExecListArgs {
     pub(crate) async fn run(self, connection: &LedgerConnection, output: &mut Output<'_>) -> Result<(), CommandError> {
         let limit = self.limit;
-        let executions = pages(
-            self.request(),
-            |request| {
-                let mut executions = connection.client.executions();
-                async move { executions.list_executions(request).await }
-            },
-            |answer: v1::ListExecutionsResponse| (answer.executions, answer.next_page_token),
-            |request, token| request.page_token = token,
-        );
+        let executions = connection.client.list_executions(self.request());
         list::show(executions, "Execution", &COLUMNS, row, limit, connection, output).await
     }
 

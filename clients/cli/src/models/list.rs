@@ -8,7 +8,6 @@ use crate::failure::CommandError;
 use crate::list::{self, LimitArgs};
 use crate::money;
 use crate::output::Output;
-use crate::pages::pages;
 use crate::style::Tone;
 use crate::table::{Cell, TableColumn};
 
@@ -47,15 +46,7 @@ impl ModelListArgs {
             page_size: self.limit.page_size(),
             page_token: String::new(),
         };
-        let models = pages(
-            request,
-            |request| {
-                let mut registry = connection.client.registry();
-                async move { registry.list_models(request).await }
-            },
-            |answer: v1::ListModelsResponse| (answer.models, answer.next_page_token),
-            |request, token| request.page_token = token,
-        );
+        let models = connection.client.list_models(request);
         list::show(models, "Model", &COLUMNS, row, self.limit, connection, output).await
     }
 }

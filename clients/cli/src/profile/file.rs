@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use prompt_ledger_client::profiles_path;
 use toml_edit::{DocumentMut, Item, Table, TableLike, value};
 
 use crate::failure::CommandError;
@@ -41,15 +42,10 @@ pub(super) struct ProfileFile {
     document: DocumentMut,
 }
 
-/// Where the file is: `LEDGER_CONFIG`, or in `XDG_CONFIG_HOME`, or below `HOME`. `variable`: the environment, without what is empty.
+/// Where the file is. `variable`: of the environment, without what is empty.
 pub(super) fn path(variable: &dyn Fn(&str) -> Option<String>) -> Result<PathBuf, CommandError> {
-    let base = || {
-        let base = variable("XDG_CONFIG_HOME").map(PathBuf::from);
-        let base = base.or_else(|| Some(Path::new(&variable("HOME")?).join(".config")));
-        Some(base?.join("prompt-ledger/config.toml"))
-    };
-    let path = variable("LEDGER_CONFIG").map(PathBuf::from).or_else(base);
-    path.ok_or_else(|| CommandError::refused("there is no place for profiles: set LEDGER_CONFIG to a file, or HOME"))
+    let nowhere = || CommandError::refused("there is no place for profiles: set LEDGER_CONFIG to a file, or HOME");
+    profiles_path(variable).ok_or_else(nowhere)
 }
 
 impl ProfileFile {

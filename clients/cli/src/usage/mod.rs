@@ -17,7 +17,6 @@ use crate::exec::list::some_model;
 use crate::failure::CommandError;
 use crate::list::{self, LimitArgs};
 use crate::output::{AnswerFormat, Output};
-use crate::pages::pages;
 use crate::prompt::version_name::version_number;
 use crate::since;
 use bars::BarSeries;
@@ -184,7 +183,7 @@ impl UsageArgs {
         };
         let is_split = bucket != v1::TimeBucket::Unspecified;
         if output.format != AnswerFormat::Text {
-            let rows = rows(ask(&by, bucket, self.limit.page_size()), connection);
+            let rows = connection.client.query_usage(ask(&by, bucket, self.limit.page_size()));
             return list::show(rows, "UsageRow", &[], |_| Vec::new(), self.limit, connection, output).await;
         }
         let Some(overall) = first(ask(&[], v1::TimeBucket::Unspecified, 1), connection).await? else {
@@ -194,7 +193,7 @@ impl UsageArgs {
         // Bars of each group need its figures over all the time, and those of each bucket.
         let has_groups = !by.is_empty();
         let over_time = match is_split {
-            true => Some(OverTime::read(rows(ask(&by, bucket, 500), connection), &by, connection).await?),
+            true => Some(OverTime::read(connection.client.query_usage(ask(&by, bucket, 500)), &by, connection).await?),
             false => None,
         };
         let shown = if has_groups { v1::TimeBucket::Unspecified } else { bucket };
@@ -223,7 +222,7 @@ impl UsageArgs {
         connection: &LedgerConnection,
         output: &mut Output<'_>,
     ) -> Result<Vec<v1::UsageRow>, CommandError> {
-        let mut listed = std::pin::pin!(rows(request, connection));
+        let mut listed = std::pin::pin!(connection.client.query_usage(request));
         let mut read = Vec::new();
         while let Some(row) = listed.next().await {
             let row = row.map_err(|error| connection.failed(error))?;
@@ -272,27 +271,12 @@ impl OverTime {
     }
 }
 
-fn rows(
-    request: v1::QueryUsageRequest,
-    connection: &LedgerConnection,
-) -> impl Stream<Item = Result<v1::UsageRow, LedgerError>> {
-    pages(
-        request,
-        |request| {
-            let mut analytics = connection.client.analytics();
-            async move { analytics.query_usage(request).await }
-        },
-        |answer: v1::QueryUsageResponse| (answer.rows, answer.next_page_token),
-        |request, token| request.page_token = token,
-    )
-}
-
 /// The first row; absent where nothing matches.
 async fn first(
     request: v1::QueryUsageRequest,
     connection: &LedgerConnection,
 ) -> Result<Option<v1::UsageRow>, CommandError> {
-    let mut rows = std::pin::pin!(rows(request, connection));
+    let mut rows = std::pin::pin!(connection.client.query_usage(request));
     rows.next().await.transpose().map_err(|error| connection.failed(error))
 }
 

@@ -43,8 +43,8 @@ class ServerStream(Generic[T]):
             return self._end
 
     def close(self) -> None:
-        """Hangs up. The thread has ended then: one that the interpreter stops at its exit would keep the call's lock, for which the
-        call's own end waits.
+        """Hangs up. The thread has ended then: one that the interpreter stops at its exit would keep the call's lock, for
+        which the call's own end waits.
         """
         call, self._call = self._call, None
         if call is not None:

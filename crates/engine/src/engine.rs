@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prompt_ledger_providers::Providers;
-use prompt_ledger_queue::{Announcement, Bus, Outbox, Queue};
+use prompt_ledger_queue::{Announcement, Bus, Outbox, Queue, Topic};
 use prompt_ledger_runtime::config::ExecutionConfig;
 use prompt_ledger_runtime::drain::Drain;
 use prompt_ledger_runtime::tasks::Tasks;
@@ -42,7 +42,11 @@ impl Engine {
         let publisher = EventPublisher::new(announcements.clone(), observer);
         let texts = Texts::new(publisher.clone());
         let heartbeat = Heartbeat::new(store.clone(), config.lease);
-        let cancels = CancelListener { store: store.clone(), heartbeat: heartbeat.clone(), announced: bus.listen() };
+        let cancels = CancelListener {
+            store: store.clone(),
+            heartbeat: heartbeat.clone(),
+            announced: bus.listen(Topic::Cancels),
+        };
         let (beating, abort) = (heartbeat.clone().run(drain.stop.clone()), drain.abort.clone().drop_guard());
         // Without heartbeats leases are neither extended nor seen to be lost: no call may go on.
         tasks.spawn_on_thread("heartbeats", async move {
@@ -50,7 +54,7 @@ impl Engine {
             beating.await;
         })?;
         tasks.spawn("cancel listener", cancels.run(drain.stop.clone()));
-        tasks.spawn("text requests", texts.clone().run(bus.listen(), drain.stop.clone()));
+        tasks.spawn("text requests", texts.clone().run(bus.listen(Topic::TextRequests), drain.stop.clone()));
         let (sending, stop) = (announcements.clone().ended(), drain.stop.clone());
         tasks.spawn("announcements", async move { _ = stop.run_until_cancelled(sending).await });
         let runner = Runner {

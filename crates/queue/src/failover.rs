@@ -10,8 +10,8 @@ use prompt_ledger_observe::brokers;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::breaker::{Breaker, Ticket};
-use crate::listener::Speaker;
-use crate::{Announcement, Broker, BrokerError, Bus, Delivery, Hint, Listener, Queue};
+use crate::listener::{Speaker, TopicSender};
+use crate::{Announcement, Broker, BrokerError, Bus, Delivery, Hint, Listener, Queue, Topic};
 
 /// A broker and its fallback.
 pub struct Failover {
@@ -19,20 +19,18 @@ pub struct Failover {
     second: Arc<dyn Broker>,
     breaker: Mutex<Breaker>,
     heard: Speaker,
-    _stop: DropGuard,
+    stop: CancellationToken,
+    _ended: DropGuard,
 }
 
 impl Failover {
-    /// Sends through `first` while the breaker is closed, else through `second`. Listens to both until `stop`. Must be
-    /// called within a tokio runtime.
+    /// Sends through `first` while the breaker is closed, else through `second`. Listens to both until `stop`.
     #[must_use]
     pub fn new(first: Arc<dyn Broker>, second: Arc<dyn Broker>, stop: &CancellationToken) -> Self {
-        let (heard, stop) = (Speaker::new(), stop.child_token());
-        for broker in [&first, &second] {
-            tokio::spawn(relay(broker.listen(), heard.clone(), stop.clone()));
-        }
         brokers::breaker(false);
-        Self { first, second, breaker: Mutex::new(Breaker::new()), heard, _stop: stop.drop_guard() }
+        let stop = stop.child_token();
+        let (breaker, heard, _ended) = (Mutex::new(Breaker::new()), Speaker::new(), stop.clone().drop_guard());
+        Self { first, second, breaker, heard, stop, _ended }
     }
 
     /// Tries the broker that the breaker chooses, then the other, once.
@@ -69,9 +67,10 @@ impl fmt::Debug for Failover {
     }
 }
 
-async fn relay(mut from: Listener, to: Speaker, stop: CancellationToken) {
+async fn relay(mut from: Listener, to: TopicSender, stop: CancellationToken) {
     while let Some(heard) = stop.run_until_cancelled(from.hear()).await {
-        to.say(heard);
+        // An error means that there are no listeners.
+        to.send(heard).ok();
     }
 }
 
@@ -152,8 +151,12 @@ impl Bus for Failover {
         self.send_through(announcements).await
     }
 
-    fn listen(&self) -> Listener {
-        self.heard.listen()
+    fn listen(&self, topic: Topic) -> Listener {
+        self.heard.listen_fed(topic, |sender| {
+            for broker in [&self.first, &self.second] {
+                tokio::spawn(relay(broker.listen(topic), sender.clone(), self.stop.clone()));
+            }
+        })
     }
 }
 
@@ -230,7 +233,7 @@ mod tests {
     #[tokio::test]
     async fn what_either_missed_is_said() {
         let (first, second, failover) = both();
-        let mut listener = failover.listen();
+        let mut listener = failover.listen(Topic::Cancels);
         for speaker in [&first, &second] {
             speaker.heard.say(Heard::Missed);
             speaker.heard.say(Heard::Announcement(announcement(1)));

@@ -133,6 +133,38 @@ pub enum Announcement {
     },
 }
 
+/// What an announcement is about. A process hears the topics that it listens to; the others cost it nothing but their
+/// transport.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Topic {
+    /// What happens to executions: their changes, texts and tool calls.
+    Executions,
+    /// Requests to cancel.
+    Cancels,
+    /// Requests for the texts of running executions.
+    TextRequests,
+    /// Changes of prompts.
+    Prompts,
+}
+
+impl Topic {
+    /// Every topic.
+    pub const ALL: [Self; 4] = [Self::Executions, Self::Cancels, Self::TextRequests, Self::Prompts];
+}
+
+impl Announcement {
+    /// The topic that it is heard by.
+    #[must_use]
+    pub fn topic(&self) -> Topic {
+        match self {
+            Self::Changed { .. } | Self::Text(_) | Self::ToolCall(_) => Topic::Executions,
+            Self::Cancel { .. } => Topic::Cancels,
+            Self::TextWanted { .. } => Topic::TextRequests,
+            Self::PromptsChanged { .. } => Topic::Prompts,
+        }
+    }
+}
+
 /// A failed send. The broker may have received the message all the same.
 #[derive(Debug, thiserror::Error)]
 #[error("{broker}: {message}")]
@@ -197,8 +229,8 @@ pub trait Bus: Send + Sync {
     /// Announces in one round trip. Returns within about a second, whether the broker answers or not.
     async fn announce(&self, announcements: &[Announcement]) -> Result<(), BrokerError>;
 
-    /// A subscription to everything announced from now on.
-    fn listen(&self) -> Listener;
+    /// A subscription to everything of this topic that is announced from now on. Must be called within a tokio runtime.
+    fn listen(&self, topic: Topic) -> Listener;
 }
 
 /// A queue and a bus of the same broker.

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use crate::inbox::Inbox;
 use crate::listener::Speaker;
-use crate::{Announcement, BrokerError, Bus, Delivery, Heard, Hint, KEPT, Listener, Queue};
+use crate::{Announcement, BrokerError, Bus, Delivery, Heard, Hint, KEPT, Listener, Queue, Topic};
 
 /// Hints for the workers of this process.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ impl Bus for MemoryBus {
         Ok(())
     }
 
-    fn listen(&self) -> Listener {
-        self.0.listen()
+    fn listen(&self, topic: Topic) -> Listener {
+        self.0.listen(topic)
     }
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::inbox::Inbox;
 use crate::listener::Speaker;
-use crate::{Announcement, BrokerError, Bus, Delivery, Heard, Hint, Listener, Queue};
+use crate::{Announcement, BrokerError, Bus, Delivery, Heard, Hint, Listener, Queue, Topic};
 
 pub(crate) fn hint(n: u128) -> Hint {
     Hint { execution_id: ExecutionId(Uuid::from_u128(n)), attempt: 1, provider: "echo".into() }
@@ -76,7 +76,7 @@ impl Bus for Fake {
         Ok(())
     }
 
-    fn listen(&self) -> Listener {
-        self.heard.listen()
+    fn listen(&self, topic: Topic) -> Listener {
+        self.heard.listen(topic)
     }
 }

@@ -11,7 +11,7 @@ use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Announcement, Hint, TextCursor, TextPiece, ToolCallText};
+use crate::{Announcement, Hint, TextCursor, TextPiece, ToolCallText, Topic};
 
 /// Longest announcement that is read, in bytes; longer ones are skipped.
 const LONGEST: usize = 64 * 1024;
@@ -22,53 +22,72 @@ struct HintForm {
     attempt: i32,
 }
 
-#[derive(Serialize, Deserialize)]
+/// An announcement. Its kind is the first field, so that a reader knows what a line is before it reads it.
+#[derive(Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 enum WireForm<'a> {
-    Changed {
-        execution_id: Uuid,
-        sequence: i64,
-        at: i64,
-        from: Option<&'a str>,
-        to: &'a str,
-        attempt: i32,
-        error_type: Option<&'a str>,
-        next_attempt_at: Option<i64>,
-    },
-    Cancel {
-        execution_id: Uuid,
-    },
-    TextWanted {
-        /// (execution, attempt, offset)
-        texts: Vec<(Uuid, i32, usize)>,
-        /// For each of `texts` the position in its calls; empty where all are 0.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        calls: Vec<usize>,
-    },
-    Text {
-        execution_id: Uuid,
-        attempt: i32,
-        offset: usize,
-        #[serde(borrow)]
-        text: Cow<'a, str>,
-    },
-    ToolCall {
-        execution_id: Uuid,
-        attempt: i32,
-        position: usize,
-        index: usize,
-        offset: usize,
-        #[serde(default, borrow, skip_serializing_if = "str::is_empty")]
-        id: Cow<'a, str>,
-        #[serde(default, borrow, skip_serializing_if = "str::is_empty")]
-        name: Cow<'a, str>,
-        #[serde(borrow)]
-        arguments: Cow<'a, str>,
-    },
-    PromptsChanged {
-        project_id: Uuid,
-        revision: i64,
-    },
+    Changed(ChangedForm<'a>),
+    Cancel(CancelForm),
+    TextWanted(TextWantedForm),
+    Text(TextForm<'a>),
+    ToolCall(ToolCallForm<'a>),
+    PromptsChanged(PromptsChangedForm),
+}
+
+#[derive(Serialize, Deserialize)]
+struct ChangedForm<'a> {
+    execution_id: Uuid,
+    sequence: i64,
+    at: i64,
+    from: Option<&'a str>,
+    to: &'a str,
+    attempt: i32,
+    error_type: Option<&'a str>,
+    next_attempt_at: Option<i64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct CancelForm {
+    execution_id: Uuid,
+}
+
+#[derive(Serialize, Deserialize)]
+struct TextWantedForm {
+    /// (execution, attempt, offset)
+    texts: Vec<(Uuid, i32, usize)>,
+    /// For each of `texts` the position in its calls; empty where all are 0.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    calls: Vec<usize>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct TextForm<'a> {
+    execution_id: Uuid,
+    attempt: i32,
+    offset: usize,
+    #[serde(borrow)]
+    text: Cow<'a, str>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ToolCallForm<'a> {
+    execution_id: Uuid,
+    attempt: i32,
+    position: usize,
+    index: usize,
+    offset: usize,
+    #[serde(default, borrow, skip_serializing_if = "str::is_empty")]
+    id: Cow<'a, str>,
+    #[serde(default, borrow, skip_serializing_if = "str::is_empty")]
+    name: Cow<'a, str>,
+    #[serde(borrow)]
+    arguments: Cow<'a, str>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PromptsChangedForm {
+    project_id: Uuid,
+    revision: i64,
 }
 
 /// A hint as text, without its provider: the line that it is sent through is the provider's.
@@ -99,15 +118,15 @@ pub(crate) fn announcements(announcements: &[Announcement]) -> String {
 
 fn form(announcement: &Announcement) -> WireForm<'_> {
     match announcement {
-        Announcement::Cancel { execution_id } => WireForm::Cancel { execution_id: execution_id.0 },
-        Announcement::TextWanted { texts } => WireForm::TextWanted {
+        Announcement::Cancel { execution_id } => WireForm::Cancel(CancelForm { execution_id: execution_id.0 }),
+        Announcement::TextWanted { texts } => WireForm::TextWanted(TextWantedForm {
             texts: texts.iter().map(|cursor| (cursor.execution_id.0, cursor.attempt, cursor.offset)).collect(),
             calls: match texts.iter().any(|cursor| cursor.calls > 0) {
                 true => texts.iter().map(|cursor| cursor.calls).collect(),
                 false => Vec::new(),
             },
-        },
-        Announcement::ToolCall(ToolCallText { execution_id, attempt, piece }) => WireForm::ToolCall {
+        }),
+        Announcement::ToolCall(ToolCallText { execution_id, attempt, piece }) => WireForm::ToolCall(ToolCallForm {
             execution_id: execution_id.0,
             attempt: *attempt,
             position: piece.position,
@@ -116,17 +135,17 @@ fn form(announcement: &Announcement) -> WireForm<'_> {
             id: Cow::Borrowed(&piece.id),
             name: Cow::Borrowed(&piece.name),
             arguments: Cow::Borrowed(&piece.arguments),
-        },
+        }),
         Announcement::PromptsChanged { project_id, revision } => {
-            WireForm::PromptsChanged { project_id: project_id.0, revision: *revision }
+            WireForm::PromptsChanged(PromptsChangedForm { project_id: project_id.0, revision: *revision })
         }
-        Announcement::Text(piece) => WireForm::Text {
+        Announcement::Text(piece) => WireForm::Text(TextForm {
             execution_id: piece.execution_id.0,
             attempt: piece.attempt,
             offset: piece.offset,
             text: Cow::Borrowed(&piece.text),
-        },
-        Announcement::Changed { execution_id, event } => WireForm::Changed {
+        }),
+        Announcement::Changed { execution_id, event } => WireForm::Changed(ChangedForm {
             execution_id: execution_id.0,
             sequence: event.sequence,
             at: event.at.0,
@@ -135,57 +154,91 @@ fn form(announcement: &Announcement) -> WireForm<'_> {
             attempt: event.attempt,
             error_type: event.error_type.map(<&str>::from),
             next_attempt_at: event.next_attempt_at.map(|at| at.0),
-        },
+        }),
     }
 }
 
-/// The announcements in a text; lines that cannot be read are skipped.
-pub(crate) fn read_announcements(text: &[u8]) -> impl Iterator<Item = Announcement> {
-    text.split(|byte| *byte == b'\n').filter_map(announcement)
+/// The announcements of a text whose topics are wanted; lines that cannot be read are skipped.
+pub(crate) fn read_announcements(text: &[u8], wanted: impl Fn(Topic) -> bool) -> impl Iterator<Item = Announcement> {
+    text.split(|byte| *byte == b'\n').filter_map(move |line| announcement(line, &wanted))
 }
 
-fn announcement(line: &[u8]) -> Option<Announcement> {
+/// How a line begins, before its kind and a quote.
+const BEGINNING: &[u8] = br#"{"kind":""#;
+
+fn announcement(line: &[u8], wanted: impl Fn(Topic) -> bool) -> Option<Announcement> {
+    let kind = line.strip_prefix(BEGINNING)?.split(|byte| *byte == b'"').next()?;
+    if !wanted(topic(kind)?) {
+        return None;
+    }
     if line.len() > LONGEST {
         tracing::debug!(bytes = line.len(), "an announcement that is too long was passed over");
         return None;
     }
-    let form = serde_json::from_slice(line);
-    let form = form.inspect_err(|error| tracing::debug!(%error, "an announcement that cannot be read was passed over"));
-    Some(match form.ok()? {
-        WireForm::Cancel { execution_id } => Announcement::Cancel { execution_id: ExecutionId(execution_id) },
-        WireForm::TextWanted { texts, calls } => {
-            let calls = calls.into_iter().chain(std::iter::repeat(0));
-            let cursor =
-                |((id, attempt, offset), calls)| TextCursor { execution_id: ExecutionId(id), attempt, offset, calls };
-            Announcement::TextWanted { texts: texts.into_iter().zip(calls).map(cursor).collect() }
-        }
-        WireForm::ToolCall { execution_id, attempt, position, index, offset, id, name, arguments } => {
-            let (id, name, arguments) = (id.into_owned(), name.into_owned(), arguments.into_owned());
-            let piece = CallPiece { position, index, offset, id, name, arguments };
-            Announcement::ToolCall(ToolCallText { execution_id: ExecutionId(execution_id), attempt, piece })
-        }
-        WireForm::PromptsChanged { project_id, revision } => {
-            Announcement::PromptsChanged { project_id: ProjectId(project_id), revision }
-        }
-        WireForm::Text { execution_id, attempt, offset, text } => Announcement::Text(TextPiece {
-            execution_id: ExecutionId(execution_id),
-            attempt,
-            offset,
-            text: text.into(),
-        }),
-        WireForm::Changed { execution_id, sequence, at, from, to, attempt, error_type, next_attempt_at } => {
-            let event = Event {
-                sequence,
-                at: Timestamp(at),
-                from: from.and_then(|word| word.parse().ok()),
-                to: to.parse().ok()?,
-                attempt,
-                error_type: error_type.and_then(|word| word.parse().ok()),
-                next_attempt_at: next_attempt_at.map(Timestamp),
-            };
-            Announcement::Changed { execution_id: ExecutionId(execution_id), event }
-        }
+    let read = read(kind, line);
+    read.inspect_err(|error| tracing::debug!(%error, "an announcement that cannot be read was passed over")).ok()?
+}
+
+/// Absent where the kind is not known.
+fn topic(kind: &[u8]) -> Option<Topic> {
+    Some(match kind {
+        b"changed" | b"text" | b"tool_call" => Topic::Executions,
+        b"cancel" => Topic::Cancels,
+        b"text_wanted" => Topic::TextRequests,
+        b"prompts_changed" => Topic::Prompts,
+        _ => return None,
     })
+}
+
+/// Absent where the kind, or the status that an execution came to, is not known.
+fn read(kind: &[u8], line: &[u8]) -> serde_json::Result<Option<Announcement>> {
+    Ok(match kind {
+        b"changed" => changed(&serde_json::from_slice(line)?),
+        b"text" => Some(text(serde_json::from_slice(line)?)),
+        b"tool_call" => Some(tool_call(serde_json::from_slice(line)?)),
+        b"cancel" => {
+            let CancelForm { execution_id } = serde_json::from_slice(line)?;
+            Some(Announcement::Cancel { execution_id: ExecutionId(execution_id) })
+        }
+        b"text_wanted" => Some(text_wanted(serde_json::from_slice(line)?)),
+        b"prompts_changed" => {
+            let PromptsChangedForm { project_id, revision } = serde_json::from_slice(line)?;
+            Some(Announcement::PromptsChanged { project_id: ProjectId(project_id), revision })
+        }
+        _ => None,
+    })
+}
+
+fn changed(form: &ChangedForm<'_>) -> Option<Announcement> {
+    let event = Event {
+        sequence: form.sequence,
+        at: Timestamp(form.at),
+        from: form.from.and_then(|word| word.parse().ok()),
+        to: form.to.parse().ok()?,
+        attempt: form.attempt,
+        error_type: form.error_type.and_then(|word| word.parse().ok()),
+        next_attempt_at: form.next_attempt_at.map(Timestamp),
+    };
+    Some(Announcement::Changed { execution_id: ExecutionId(form.execution_id), event })
+}
+
+fn text(form: TextForm<'_>) -> Announcement {
+    let TextForm { execution_id, attempt, offset, text } = form;
+    Announcement::Text(TextPiece { execution_id: ExecutionId(execution_id), attempt, offset, text: text.into() })
+}
+
+fn tool_call(form: ToolCallForm<'_>) -> Announcement {
+    let ToolCallForm { execution_id, attempt, position, index, offset, id, name, arguments } = form;
+    let (id, name, arguments) = (id.into_owned(), name.into_owned(), arguments.into_owned());
+    let piece = CallPiece { position, index, offset, id, name, arguments };
+    Announcement::ToolCall(ToolCallText { execution_id: ExecutionId(execution_id), attempt, piece })
+}
+
+fn text_wanted(form: TextWantedForm) -> Announcement {
+    let TextWantedForm { texts, calls } = form;
+    let calls = calls.into_iter().chain(std::iter::repeat(0));
+    let cursor = |((id, attempt, offset), calls)| TextCursor { execution_id: ExecutionId(id), attempt, offset, calls };
+    Announcement::TextWanted { texts: texts.into_iter().zip(calls).map(cursor).collect() }
 }
 
 #[cfg(test)]
@@ -196,6 +249,10 @@ mod tests {
     use crate::{TEXT_BYTES, TEXTS_WANTED};
 
     const ID: ExecutionId = ExecutionId(Uuid::from_u128(7));
+
+    fn read_all(text: &[u8]) -> impl Iterator<Item = Announcement> {
+        read_announcements(text, |_| true)
+    }
 
     #[test]
     fn what_is_written_is_read() {
@@ -237,7 +294,12 @@ mod tests {
             Announcement::Text(TextPiece { execution_id: ID, attempt: 1, offset: 7, text: "a \"b\"\n\u{1}é".into() }),
         ];
         let text = announcements(&sent);
-        assert_eq!(read_announcements(text.as_bytes()).collect::<Vec<_>>(), sent);
+        assert_eq!(read_all(text.as_bytes()).collect::<Vec<_>>(), sent);
+        for topic in Topic::ALL {
+            let read: Vec<_> = read_announcements(text.as_bytes(), |wanted| wanted == topic).collect();
+            let of_topic: Vec<_> = sent.iter().filter(|sent| sent.topic() == topic).cloned().collect();
+            assert!(read == of_topic && !read.is_empty(), "{topic:?}: {read:?}");
+        }
     }
 
     #[test]
@@ -246,12 +308,12 @@ mod tests {
             let piece = TextPiece { execution_id: ID, attempt: i32::MAX, offset: usize::MAX, text: text.into() };
             let sent = Announcement::Text(piece);
             let line = announcements(std::slice::from_ref(&sent));
-            assert_eq!(read_announcements(line.as_bytes()).collect::<Vec<_>>(), [sent]);
+            assert_eq!(read_all(line.as_bytes()).collect::<Vec<_>>(), [sent]);
         }
         let cursor = TextCursor { execution_id: ID, attempt: i32::MAX, offset: usize::MAX, calls: usize::MAX };
         let sent = Announcement::TextWanted { texts: vec![cursor; TEXTS_WANTED].into() };
         let line = announcements(std::slice::from_ref(&sent));
-        assert_eq!(read_announcements(line.as_bytes()).collect::<Vec<_>>(), [sent]);
+        assert_eq!(read_all(line.as_bytes()).collect::<Vec<_>>(), [sent]);
     }
 
     #[test]
@@ -262,13 +324,22 @@ mod tests {
         let text = br#"{"kind":"sung"}
 {"kind":"cancel","execution_id":"00000000-0000-0000-0000-000000000007","by":"ada"}
 {"kind":"changed","execution_id":"00000000-0000-0000-0000-000000000007","sequence":1,"at":1,"to":"dreaming","attempt":1}"#;
-        assert_eq!(read_announcements(text).collect::<Vec<_>>(), [Announcement::Cancel { execution_id: ID }]);
+        assert_eq!(read_all(text).collect::<Vec<_>>(), [Announcement::Cancel { execution_id: ID }]);
     }
 
     #[test]
     fn garbage_is_passed_over() {
-        for text in [&b""[..], b"{", b"\xff", b"[1]", b"{}"] {
-            assert_eq!((read_hint(text, &"azure".into()), read_announcements(text).count()), (None, 0));
+        for text in [
+            &b""[..],
+            b"{",
+            b"\xff",
+            b"[1]",
+            b"{}",
+            br#"{"kind":"cancel"#,
+            br#"{"kind":"cancel""#,
+            br#"{"kind":"cancel"}"#,
+        ] {
+            assert_eq!((read_hint(text, &"azure".into()), read_all(text).count()), (None, 0));
         }
     }
 
@@ -277,6 +348,6 @@ mod tests {
         let one = announcements(&[Announcement::Cancel { execution_id: ID }]);
         let padded = |bytes: usize| format!("{one}{}", " ".repeat(bytes - one.len()));
         let text = [padded(LONGEST), padded(LONGEST + 1), one.clone()].join("\n");
-        assert_eq!(read_announcements(text.as_bytes()).count(), 2);
+        assert_eq!(read_all(text.as_bytes()).count(), 2);
     }
 }

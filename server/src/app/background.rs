@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use prompt_ledger_backends::Backends;
 use prompt_ledger_engine::Engine;
+use prompt_ledger_queue::Topic;
 use prompt_ledger_runtime::config::ExecutionConfig;
 use prompt_ledger_runtime::tasks::Tasks;
 
@@ -34,9 +35,10 @@ pub(super) fn spawn(
 
     let executions = &services.executions;
     let (texts, announcements) = (engine.runner.texts.clone(), engine.announcements.clone());
-    let hub = Arc::clone(&executions.hub).run(upkeep.hub_work, texts, announcements, bus.listen(), stop());
+    let hub =
+        Arc::clone(&executions.hub).run(upkeep.hub_work, texts, announcements, bus.listen(Topic::Executions), stop());
     tasks.spawn("watch hub", hub);
-    tasks.spawn("project heads", Arc::clone(&services.heads).run(bus.listen(), stop()));
+    tasks.spawn("project heads", Arc::clone(&services.heads).run(bus.listen(Topic::Prompts), stop()));
     tasks.spawn("cache refresh", upkeep.caches.run(stop()));
 
     let (hints, stopped) = (executions.hints.clone().ended(), stop());

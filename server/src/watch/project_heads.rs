@@ -89,8 +89,8 @@ impl ProjectHeads {
 
 #[cfg(test)]
 mod tests {
-    use prompt_ledger_queue::Bus as _;
     use prompt_ledger_queue::memory::MemoryBus;
+    use prompt_ledger_queue::{Bus as _, Topic};
     use prompt_ledger_runtime::new_id;
 
     use super::*;
@@ -116,8 +116,8 @@ mod tests {
         let heads = ProjectHeads::announcing(Outbox::announcements(bus.clone()));
         let (others, project) = (Arc::new(ProjectHeads::default()), ProjectId(new_id()));
         let mut followed = others.follow(project);
-        tokio::spawn(Arc::clone(&others).run(bus.listen(), CancellationToken::new()));
-        let mut listener = bus.listen();
+        tokio::spawn(Arc::clone(&others).run(bus.listen(Topic::Prompts), CancellationToken::new()));
+        let mut listener = bus.listen(Topic::Prompts);
         // The refresh of the caches may see the write before it is noted.
         heads.follow(project);
         heads.reached(project, 5);

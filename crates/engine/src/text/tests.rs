@@ -5,7 +5,7 @@ use prompt_ledger_domain::call_log::CallPiece;
 use prompt_ledger_domain::execution::Event;
 use prompt_ledger_domain::limits;
 use prompt_ledger_queue::memory::MemoryBus;
-use prompt_ledger_queue::{Bus, Outbox};
+use prompt_ledger_queue::{Bus, Outbox, Topic};
 use prompt_ledger_runtime::new_id;
 
 use crate::event_publisher::EventObserver;
@@ -160,7 +160,7 @@ async fn the_first_piece_is_told_at_once_and_what_follows_together() {
 #[tokio::test(start_paused = true)]
 async fn what_was_asked_for_whole_is_one_piece_for_every_reader() {
     let (here, bus, texts, fence) = setup();
-    let mut heard = bus.listen();
+    let mut heard = bus.listen(Topic::Executions);
     here.listen(true);
     let mut writer = texts.begin(fence, true);
     let telling = tokio::spawn(writer.telling());
@@ -180,9 +180,9 @@ async fn what_was_asked_for_whole_is_one_piece_for_every_reader() {
 #[tokio::test(start_paused = true)]
 async fn another_process_is_answered_and_told_for_as_long_as_its_question_holds() {
     let (_here, bus, texts, fence) = setup();
-    let mut heard = bus.listen();
+    let mut heard = bus.listen(Topic::Executions);
     let stop = CancellationToken::new();
-    tokio::spawn(texts.clone().run(bus.listen(), stop.clone()));
+    tokio::spawn(texts.clone().run(bus.listen(Topic::TextRequests), stop.clone()));
     let mut writer = texts.begin(fence, false);
     tokio::spawn(writer.telling());
     writer.push("one ");
@@ -203,7 +203,7 @@ async fn another_process_is_answered_and_told_for_as_long_as_its_question_holds(
 #[tokio::test(start_paused = true)]
 async fn who_asked_before_an_attempt_began_is_told_and_of_the_next_one_too() {
     let (_here, bus, texts, fence) = setup();
-    let mut heard = bus.listen();
+    let mut heard = bus.listen(Topic::Executions);
     texts.asked_elsewhere(cursor(fence, 0, 0));
     let mut writer = texts.begin(fence, false);
     writer.push("one");
@@ -228,7 +228,7 @@ async fn who_asked_before_an_attempt_began_is_told_and_of_the_next_one_too() {
 #[tokio::test]
 async fn the_end_of_a_text_has_been_sent_on_before_anything_else_is_done() {
     let (_here, bus, texts, fence) = setup();
-    let mut heard = bus.listen();
+    let mut heard = bus.listen(Topic::Executions);
     let reading = tokio::spawn(async move { announced(&mut heard).await });
     texts.asked_elsewhere(cursor(fence, 0, 0));
     let mut writer = texts.begin(fence, false);

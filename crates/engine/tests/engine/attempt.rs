@@ -9,7 +9,7 @@ use prompt_ledger_domain::execution::{ErrorType, Params, Status};
 use prompt_ledger_domain::provider::ProviderTraits;
 use prompt_ledger_engine::{Bounds, Job};
 use prompt_ledger_providers::{Answer, Call, CallDetails, CallError, Provider, TextSink, ToolCallPiece};
-use prompt_ledger_queue::{Announcement, Bus as _, Heard};
+use prompt_ledger_queue::{Announcement, Bus as _, Heard, Topic};
 use prompt_ledger_store::{EventLog, ExecutionWriter, Store};
 use prompt_ledger_testkit::fake_model::{Gate, Reply};
 use tokio::sync::Notify;
@@ -120,7 +120,7 @@ async fn a_caller_that_hangs_up_between_two_attempts_ends_the_execution() {
     kit.model.next(Reply::status(503, "{}"));
     let (job, bounds) = kit.recorded(1).await;
     let (runner, hung_up, id) = (kit.runner.clone(), bounds.hung_up.clone(), job.fence.id);
-    let mut announced = kit.bus.listen();
+    let mut announced = kit.bus.listen(Topic::Executions);
     let running = tokio::spawn(async move { runner.run(job, bounds).await });
     // That the first attempt has failed and the second is due.
     assert!(

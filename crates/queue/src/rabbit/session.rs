@@ -175,7 +175,7 @@ impl RabbitInner {
                 () = self.slot.given_up() => return Err(LinkFailure::SendFailed),
                 came = events.next() => {
                     let came = came.ok_or_else(|| canceled("the exchange"))??;
-                    for announcement in wire::read_announcements(&came.data) {
+                    for announcement in wire::read_announcements(&came.data, |topic| self.heard.is_heard(topic)) {
                         self.heard.say(Heard::Announcement(announcement));
                     }
                 }

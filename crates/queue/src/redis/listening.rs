@@ -35,7 +35,9 @@ impl RedisInner {
         }
         let heard = async {
             while let Some(message) = messages.next().await {
-                for announcement in wire::read_announcements(message.get_payload_bytes()) {
+                for announcement in
+                    wire::read_announcements(message.get_payload_bytes(), |topic| self.heard.is_heard(topic))
+                {
                     self.heard.say(Heard::Announcement(announcement));
                 }
             }

@@ -31,7 +31,8 @@ use crate::link::{CONNECT_TIMEOUT, Link, LinkFailure, Part};
 use crate::listener::Speaker;
 use crate::slot::Slot;
 use crate::{
-    ANNOUNCEMENTS, Announcement, BrokerError, BrokerStatus, Bus, Delivery, HINTS, Hint, Listener, Queue, noted, wire,
+    ANNOUNCEMENTS, Announcement, BrokerError, BrokerStatus, Bus, Delivery, HINTS, Hint, Listener, Queue, Topic, noted,
+    wire,
 };
 
 const BROKER: &str = "redis";
@@ -249,8 +250,8 @@ impl Bus for Redis {
         noted(BROKER, ANNOUNCEMENTS, announcements.len(), self.shared.send::<()>(&commands).await)
     }
 
-    fn listen(&self) -> Listener {
-        self.shared.heard.listen()
+    fn listen(&self, topic: Topic) -> Listener {
+        self.shared.heard.listen(topic)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use prompt_ledger_queue::failover::Failover;
-use prompt_ledger_queue::{BrokerStatus, Bus as _, Queue as _};
+use prompt_ledger_queue::{BrokerStatus, Bus as _, Queue as _, Topic};
 use prompt_ledger_testkit::services;
 use tokio_util::sync::CancellationToken;
 
@@ -45,7 +45,7 @@ async fn the_second_takes_over_and_hands_back() {
     let first = Arc::new(redis::connected(&server.url(), &prefix).await);
     let second = rabbit::connected(&services::amqp_url(), &prefix).await;
     let both = Failover::new(first.clone(), Arc::new(second), &CancellationToken::new());
-    let mut listener = both.listen();
+    let mut listener = both.listen(Topic::Cancels);
     // No send fails; deliveries through RabbitMQ need acknowledgement.
     let through_second = async || {
         let sent = hint();

@@ -30,6 +30,7 @@ macro_rules! conformance {
         crate::scenarios!($backend: bus
             every_listener_hears_every_announcement
             a_batch_is_heard_whole_and_in_order
+            a_listener_hears_its_topic_alone
             what_is_no_announcement_is_passed_over
             a_listener_that_is_too_slow_is_told_so
             a_listener_hears_nothing_from_before

@@ -7,7 +7,7 @@ use lapin::types::AMQPValue;
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 use prompt_ledger_domain::secret::Secret;
 use prompt_ledger_queue::rabbit::{Rabbit, RabbitOptions};
-use prompt_ledger_queue::{BrokerStatus, Bus as _, Heard, Queue as _};
+use prompt_ledger_queue::{BrokerStatus, Bus as _, Heard, Queue as _, Topic};
 use prompt_ledger_testkit::services;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -89,7 +89,7 @@ async fn away_and_back_it_is_found_again() {
     let mut server = services::Rabbit::start().await;
     server.kill();
     let rabbit = open(&server.url(), "p");
-    let mut listener = rabbit.listen();
+    let mut listener = rabbit.listen(Topic::Cancels);
     for _ in 0..2 {
         within(rabbit.becomes(BrokerStatus::Lost)).await;
         fails_soon(rabbit.send(&[hint()])).await;
@@ -125,7 +125,7 @@ async fn what_was_not_done_when_the_line_was_cut_comes_again_and_old_receipts_me
     let url = services::amqp_url();
     let proxy = Proxy::to(&url).await;
     let rabbit = connected(&proxy.url(&url), &unique("test")).await;
-    let mut listener = rabbit.listen();
+    let mut listener = rabbit.listen(Topic::Cancels);
     let sent = hint();
     rabbit.send(std::slice::from_ref(&sent)).await.unwrap();
     let mut received = within(rabbit.receive(9)).await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use prompt_ledger_domain::secret::Secret;
 use prompt_ledger_queue::redis::{Redis, RedisOptions};
-use prompt_ledger_queue::{BrokerStatus, Bus as _, Heard, Queue as _};
+use prompt_ledger_queue::{BrokerStatus, Bus as _, Heard, Queue as _, Topic};
 use prompt_ledger_testkit::services;
 use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, cmd};
@@ -96,7 +96,7 @@ async fn parked(redis: &mut MultiplexedConnection, is: bool) {
 async fn killed_and_back_it_is_found_again() {
     let mut server = services::Redis::start().await;
     let redis = connected(&server.url(), "p").await;
-    let mut listener = redis.listen();
+    let mut listener = redis.listen(Topic::Cancels);
     let waiting = redis.receive(9);
     let outage = async {
         server.kill();
@@ -206,7 +206,7 @@ async fn a_cut_line_is_made_anew() {
     let url = services::redis_url();
     let proxy = Proxy::to(&url).await;
     let redis = connected(&proxy.url(&url), &unique("test")).await;
-    let mut listener = redis.listen();
+    let mut listener = redis.listen(Topic::Cancels);
     for _ in 0..3 {
         proxy.cut();
         assert_eq!(within(listener.hear()).await, Heard::Missed);

@@ -10,8 +10,8 @@ use prompt_ledger_domain::prompt_log::AskingKey;
 use prompt_ledger_domain::tool::AnswerRules;
 use prompt_ledger_domain::versioning::checksum;
 use prompt_ledger_engine::EventPublisher;
-use prompt_ledger_queue::Bus;
 use prompt_ledger_queue::memory::MemoryBus;
+use prompt_ledger_queue::{Bus, Topic};
 use prompt_ledger_runtime::config::{Config, Process};
 use prompt_ledger_runtime::new_id;
 use prompt_ledger_store::{
@@ -43,7 +43,7 @@ impl Kit {
         let outbox = Outbox::announcements(bus.clone());
         let texts = Texts::new(EventPublisher::new(outbox.clone(), None));
         let stop = CancellationToken::new();
-        tokio::spawn(hub.clone().run(work, texts, outbox, bus.listen(), stop.clone()));
+        tokio::spawn(hub.clone().run(work, texts, outbox, bus.listen(Topic::Executions), stop.clone()));
         let streams =
             StreamLimits::new(Config::read(Process::Server, [], |_| None).unwrap().watch, CancellationToken::new());
         let project = store.project("default").await.unwrap().unwrap().id;

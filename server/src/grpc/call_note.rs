@@ -17,7 +17,8 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 use tracing::Level;
 
-use super::{counts, kinds};
+use super::counts;
+use super::rpcs::Rpc;
 use crate::front::ACCESS;
 use crate::service::Caller;
 
@@ -26,7 +27,7 @@ const OBJECT_BYTES: usize = 256;
 
 /// A call under way; dropping it notes its end.
 pub(super) struct CallNote {
-    rpc: &'static str,
+    rpc: &'static Rpc,
     began: Instant,
     /// The span that the caller says its call is for; absent once the call has a span.
     parent: Option<TraceParent>,
@@ -44,19 +45,18 @@ pub(super) struct CallNote {
 pub(super) struct CallObject(String);
 
 /// What a request is about, where that is logged.
-pub(super) fn object(path: &str, message: &[u8]) -> Option<CallObject> {
-    if !tracing::enabled!(target: ACCESS, Level::INFO) {
+pub(super) fn object(rpc: &Rpc, message: &[u8]) -> Option<CallObject> {
+    if rpc.object.is_empty() || !tracing::enabled!(target: ACCESS, Level::INFO) {
         return None;
     }
-    let names: Vec<_> =
-        kinds::object_paths(path).iter().map(|path| text::cut(counts::text_at(message, path), OBJECT_BYTES)).collect();
-    (!names.is_empty()).then(|| CallObject(names.join("/")))
+    let names: Vec<_> = rpc.object.iter().map(|path| text::cut(counts::text_at(message, path), OBJECT_BYTES)).collect();
+    Some(CallObject(names.join("/")))
 }
 
 impl CallNote {
     /// `parent` is the span that the caller says its call is for.
-    pub(super) fn begin(path: &str, parent: Option<TraceParent>) -> Self {
-        let (rpc, began, code) = (kinds::rpc_name(path), Instant::now(), Code::Cancelled);
+    pub(super) fn begin(rpc: &'static Rpc, parent: Option<TraceParent>) -> Self {
+        let (began, code) = (Instant::now(), Code::Cancelled);
         Self { rpc, began, parent, span: TracedWork::default(), caller: None, object: String::new(), code }
     }
 
@@ -68,7 +68,7 @@ impl CallNote {
     /// Who calls, once that is known. Its span begins: before, anyone could have spans recorded.
     pub(super) fn by(&mut self, caller: &Arc<Caller>) {
         self.caller = Some(Arc::clone(caller));
-        self.span = trace::rpc(self.rpc, self.parent.take());
+        self.span = trace::rpc(self.rpc.name, self.parent.take());
     }
 
     /// What the call is about, where its request says so.
@@ -79,9 +79,9 @@ impl CallNote {
     }
 
     /// Notes the end with the response; that of a stream once the stream has ended.
-    pub(super) fn answered(mut self, response: Response<Body>, is_stream: bool) -> Response<Body> {
+    pub(super) fn answered(mut self, response: Response<Body>) -> Response<Body> {
         let told = told(response.headers());
-        if told.is_none() && is_stream {
+        if told.is_none() && self.rpc.is_stream() {
             return response.map(|stream| Body::new(NotedStream { stream, note: self }));
         }
         self.code = told.unwrap_or(Code::Ok);
@@ -91,13 +91,13 @@ impl CallNote {
 
 impl Drop for CallNote {
     fn drop(&mut self) {
-        let (rpc, code, took) = (self.rpc, word(self.code), self.began.elapsed());
+        let (rpc, code, took) = (self.rpc.name, word(self.code), self.began.elapsed());
         front::rpc(rpc, code, took);
         trace::rpc_ended(&mut self.span, code, is_fault(self.code));
         let key = self.caller.as_ref().map(|caller| caller.key_name());
         // Without a key anyone could fill the log.
         noting(self.trace(), || match key {
-            Some(key) if kinds::writes(rpc) => {
+            Some(key) if self.rpc.writes => {
                 tracing::info!(target: ACCESS, rpc, key, object = self.object, code, ?took, "called");
             }
             key => tracing::debug!(target: ACCESS, rpc, key, code, ?took, "called"),
@@ -173,6 +173,7 @@ fn word(code: Code) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use super::super::rpcs;
     use super::*;
     use http_body_util::{BodyExt as _, StreamBody};
 
@@ -183,19 +184,12 @@ mod tests {
         let trailers = HeaderMap::from_iter([("grpc-status".parse().unwrap(), "14".parse().unwrap())]);
         let frames = [Ok::<_, Status>(Frame::data(Bytes::from_static(b"one"))), Ok(Frame::trailers(trailers))];
         let stream = Body::new(StreamBody::new(futures::stream::iter(frames)));
-        let mut noted = NotedStream { stream, note: CallNote::begin(WATCH, None) };
-        assert_eq!((noted.note.rpc, noted.note.code), ("WatchExecution", Code::Cancelled));
+        let mut noted = NotedStream { stream, note: CallNote::begin(rpcs::of(WATCH), None) };
+        assert_eq!((noted.note.rpc.name, noted.note.code), ("WatchExecution", Code::Cancelled));
         noted.frame().await.unwrap().unwrap();
         assert_eq!(noted.note.code, Code::Cancelled);
         noted.frame().await.unwrap().unwrap();
         assert_eq!(noted.note.code, Code::Unavailable);
         assert_eq!(word(noted.note.code), "UNAVAILABLE");
-    }
-
-    #[test]
-    fn what_no_contract_names_has_one_name() {
-        for path in ["/promptledger.v1.ExecutionService/Nothing", "/a.B/RunExecution", "/", ""] {
-            assert_eq!(CallNote::begin(path, None).rpc, "other", "{path}");
-        }
     }
 }

@@ -19,9 +19,8 @@ use tower::{Layer, Service};
 
 use super::call_note::CallNote;
 use super::deadline::Deadline;
-use super::kinds::{is_large_read, is_stream};
 use super::receive::Intake;
-use super::request_limits::{is_health, is_health_watch, is_reflection, records};
+use super::rpcs::{self, Rpc, is_health, is_health_watch, is_reflection};
 use super::status;
 use crate::front::answers::Answers;
 use crate::front::budget::Sender;
@@ -96,8 +95,9 @@ where
             }
             // Taken before the drain is checked, so that a drain waits for every call that passes.
             let _running = rules.running.token();
-            let note = CallNote::begin(request.uri().path(), headers::traceparent(request.headers()));
-            rules.serve(request, note, arrived, &mut inner).await
+            let rpc = rpcs::of(request.uri().path());
+            let note = CallNote::begin(rpc, headers::traceparent(request.headers()));
+            rules.serve(request, rpc, note, arrived, &mut inner).await
         })
     }
 }
@@ -107,6 +107,7 @@ impl Rules {
     async fn serve<S>(
         &self,
         mut request: Request<Body>,
+        rpc: &'static Rpc,
         mut note: CallNote,
         arrived: Instant,
         inner: &mut S,
@@ -114,14 +115,13 @@ impl Rules {
     where
         S: Service<Request<Body>, Response = Response<Body>>,
     {
-        let is_stream = is_stream(request.uri().path());
         let deadline = Deadline::of(request.headers(), arrived);
         headers::keep_for_admission(request.headers_mut());
         let response = {
             // Pinned here: each place that a future is moved to would take its size in that of this one, which every call
             // allocates.
             let answered = pin!(async {
-                let caller = match self.admit(request.uri().path(), request.headers()).await {
+                let caller = match self.admit(rpc, request.uri().path(), request.headers()).await {
                     Ok(caller) => caller,
                     Err(error) => return Ok(status::status(error).into_http()),
                 };
@@ -131,7 +131,8 @@ impl Rules {
                 headers::keep_for_service(request.headers_mut());
                 match caller {
                     Some(caller) if !is_reflection(request.uri().path()) => {
-                        within(note.trace(), self.answer(request, caller, &mut note, (arrived, deadline), inner)).await
+                        within(note.trace(), self.answer(request, rpc, caller, &mut note, (arrived, deadline), inner))
+                            .await
                     }
                     caller => self.reflect(request, caller, arrived, inner).await,
                 }
@@ -144,11 +145,11 @@ impl Rules {
                 },
             }
         };
-        Ok(note.answered(in_form(response), is_stream))
+        Ok(note.answered(in_form(response)))
     }
 
     /// The caller; absent where none is needed. DRAINING, or an error of its credentials.
-    async fn admit(&self, path: &str, headers: &HeaderMap) -> Result<Option<Arc<Caller>>> {
+    async fn admit(&self, rpc: &Rpc, path: &str, headers: &HeaderMap) -> Result<Option<Arc<Caller>>> {
         if self.draining.is_cancelled() {
             return Err(draining());
         }
@@ -156,7 +157,7 @@ impl Rules {
             return Ok(None);
         }
         let credentials = credentials(headers)?;
-        match records(path) {
+        match rpc.records {
             true => self.authenticator.admit_to_record(credentials).await.map(Some),
             false => self.authenticator.admit(credentials).await.map(Some),
         }
@@ -175,7 +176,8 @@ impl Rules {
         let received = async {
             let place =
                 is_health_watch(request.uri().path()).then(|| self.intake.health_watch(&request)).transpose()?;
-            let (request, _) = self.intake.receive(request, Sender::Anonymous, arrived).await?;
+            let rpc = rpcs::of(request.uri().path());
+            let (request, _) = self.intake.receive(request, rpc, Sender::Anonymous, arrived).await?;
             Ok((request, place))
         };
         let (request, place) = match received.await {
@@ -234,6 +236,7 @@ impl Rules {
     async fn answer<S>(
         &self,
         request: Request<Body>,
+        rpc: &'static Rpc,
         caller: Arc<Caller>,
         note: &mut CallNote,
         (arrived, deadline): (Instant, Option<Deadline>),
@@ -243,13 +246,12 @@ impl Rules {
         S: Service<Request<Body>, Response = Response<Body>>,
     {
         let (key, revoked, unconfirmed) = (caller.key, caller.revoked.clone(), caller.unconfirmed.clone());
-        let is_stream = is_stream(request.uri().path());
-        let exports = request.uri().path().ends_with("/ExportPrompts");
+        let exports = rpc.name == "ExportPrompts";
         // After the request has arrived: a slow one holds no turn.
         let begun = {
             let begun = pin!(async {
-                let (request, lease) = self.intake.receive(request, Sender::Key(key), arrived).await?;
-                let turn = self.answers.begin(key, is_large_read(request.uri().path())).await?;
+                let (request, lease) = self.intake.receive(request, rpc, Sender::Key(key), arrived).await?;
+                let turn = self.answers.begin(key, rpc.is_large_read()).await?;
                 Ok((request, lease, turn))
             });
             tokio::select! {
@@ -278,7 +280,7 @@ impl Rules {
         {
             return Ok(status::status(error).into_http());
         }
-        Ok(match is_stream {
+        Ok(match rpc.is_stream() {
             true => {
                 let draining = self.draining.clone();
                 let ends = async move {

@@ -9,10 +9,10 @@ pub mod deadline;
 pub mod execution;
 pub mod gate;
 pub(crate) mod inline_call;
-mod kinds;
 pub mod receive;
 pub mod registry;
 pub(crate) mod request_limits;
+pub(crate) mod rpcs;
 pub mod status;
 pub(crate) mod streaming;
 

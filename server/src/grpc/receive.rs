@@ -15,7 +15,8 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tonic::body::Body;
 
-use super::request_limits::{self, RequestLimits, is_health};
+use super::request_limits::{self, RequestLimits};
+use super::rpcs::{Rpc, is_health};
 use super::{call_note, counts, status};
 use crate::front::arriving::{FIRST_BUFFER, LeasedBuffer, in_time, peer};
 use crate::front::budget::{BytesLease, RequestBudget, Sender};
@@ -65,17 +66,17 @@ impl Intake {
     pub(super) async fn receive(
         &self,
         request: Request<Body>,
+        rpc: &Rpc,
         sender: Sender,
         arrived: Instant,
     ) -> Result<(Request<Body>, BytesLease)> {
-        let (request, messages) = self.opened(request, sender);
-        let limits = request_limits::of(request.uri().path());
+        let (request, messages) = self.opened(request, &rpc.limits, sender);
         let timeout = match is_health(request.uri().path()) {
             true => self.timeout.min(HEALTH_TIMEOUT),
             false => self.timeout,
         };
-        let message = in_time(arrived, timeout, only(messages, &limits)).await?;
-        let object = call_note::object(request.uri().path(), message.bytes.get(HEADER..).unwrap_or_default());
+        let message = in_time(arrived, timeout, only(messages, &rpc.limits)).await?;
+        let object = call_note::object(rpc, message.bytes.get(HEADER..).unwrap_or_default());
         let mut request = request.map(|()| Body::new(Full::new(message.bytes)));
         if let Some(object) = object {
             request.extensions_mut().insert(object);
@@ -102,7 +103,7 @@ impl Intake {
             Sender::Key(_) => &self.reflection,
         };
         let place = place(places, REFLECTION_STREAMS, "reflection streams", request.extensions())?;
-        let (request, messages) = self.opened(request, sender);
+        let (request, messages) = self.opened(request, &request_limits::ORDINARY, sender);
         let (failed, failure) = oneshot::channel();
         let timeout = self.timeout;
         let frames = stream::unfold(Some((messages, failed, arrived)), move |state| {
@@ -135,11 +136,10 @@ impl Intake {
         Ok((request.map(|()| Body::new(StreamBody::new(frames))), failure))
     }
 
-    fn opened(&self, request: Request<Body>, sender: Sender) -> (Request<()>, Messages) {
+    fn opened(&self, request: Request<Body>, limits: &RequestLimits, sender: Sender) -> (Request<()>, Messages) {
         let (parts, body) = request.into_parts();
         let lease = BytesLease::new(&self.budget, peer(&parts.extensions), sender);
-        let most = request_limits::of(parts.uri.path()).bytes;
-        (Request::from_parts(parts, ()), Messages { body, rest: Bytes::new(), most, lease })
+        (Request::from_parts(parts, ()), Messages { body, rest: Bytes::new(), most: limits.bytes, lease })
     }
 }
 

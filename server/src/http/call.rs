@@ -20,7 +20,7 @@ use crate::front::answers::{Told, Turn};
 use crate::front::arriving::peer;
 use crate::grpc::inline_call::InlineCall;
 use crate::grpc::request_limits::RequestLimits;
-use crate::grpc::{counts, request_limits};
+use crate::grpc::{counts, rpcs};
 use crate::service::{Caller, CpuPool};
 
 /// The longest value of a header that is told in an error, in bytes.
@@ -240,7 +240,7 @@ fn is_json(kind: &str) -> bool {
 
 /// The request of an RPC, if it holds no more than the RPC takes.
 pub(crate) fn bounded<R: prost::Message>(rpc: &str, request: R) -> Result<R> {
-    let limits = request_limits::of(rpc);
+    let limits = rpcs::of(rpc).limits;
     let encoded = request.encode_to_vec();
     if encoded.len() > limits.bytes {
         return Err(crate::front::errors::too_large(encoded.len(), limits.bytes));

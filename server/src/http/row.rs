@@ -22,7 +22,7 @@ use super::gate::{GateRow, PassedRequest};
 use super::query::{self, Query};
 use super::row_headers::{self, Conditions};
 use super::{Api, V1State, events, prompt_events};
-use crate::grpc::request_limits::of_operation;
+use crate::grpc::rpcs::limits_of_operation;
 
 /// A row: its path, its handler for one method, and its description.
 pub(crate) struct Row {
@@ -117,7 +117,7 @@ where
                 told.conditions.check(passed.request.method(), passed.request.headers())?;
                 let (call, sent) = HttpCall::of(passed).await?;
                 query::read::<query::NoQuery>(call.query())?;
-                let body = body(&v1.api.cpu, &call, sent, of_operation(told.rpc)).await?;
+                let body = body(&v1.api.cpu, &call, sent, limits_of_operation(told.rpc)).await?;
                 Ok::<_, HttpError>(handler(Arc::clone(&v1.api), call, body).await?)
             };
             answered.await.map_or_else(HttpError::into_response, Reply::into_response)

@@ -261,10 +261,10 @@ impl<'de> Visitor<'de> for BodyKey {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::grpc::request_limits::of_operation;
+    use crate::grpc::rpcs::limits_of_operation;
 
     fn wrong(operation: &str, json: &str) -> Option<String> {
-        let error = check(json.as_bytes(), of_operation(operation).counts).err()?;
+        let error = check(json.as_bytes(), limits_of_operation(operation).counts).err()?;
         Some(error.parts().violations[0].field.clone())
     }
 
@@ -272,7 +272,7 @@ mod tests {
     #[test]
     fn each_bound_of_a_call_is_held_by_its_name_in_json() {
         for operation in ["putPrompt", "renderPrompt", "registerCodePrompts", "runExecution"] {
-            for bound in of_operation(operation).counts {
+            for bound in limits_of_operation(operation).counts {
                 let name = bound.name.strip_prefix("spec.").unwrap_or(bound.name);
                 let Most::Entries(most) = bound.most else { continue };
                 let body = |entries: usize| {

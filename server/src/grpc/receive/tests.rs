@@ -1,3 +1,4 @@
+use super::super::rpcs;
 use super::*;
 use futures::channel::mpsc;
 use prompt_ledger_proto::v1;
@@ -48,11 +49,16 @@ fn intake() -> Arc<Intake> {
     Arc::new(Intake::new(Arc::new(RequestBudget::new(64 * MIB)), Duration::from_secs(30)))
 }
 
+async fn receive(intake: &Intake, request: Request<Body>, sender: Sender) -> Result<(Request<Body>, BytesLease)> {
+    let rpc = rpcs::of(request.uri().path());
+    intake.receive(request, rpc, sender, Instant::now()).await
+}
+
 async fn received(intake: &Arc<Intake>, request: Request<Body>) -> Result<Bytes> {
     if request.uri().path() == REFLECT {
         return streamed(intake, request).await;
     }
-    let (request, _lease) = intake.receive(request, Sender::Key(1), Instant::now()).await?;
+    let (request, _lease) = receive(intake, request, Sender::Key(1)).await?;
     Ok(request.into_body().collect().await.unwrap().to_bytes())
 }
 
@@ -137,19 +143,18 @@ async fn bytes_are_counted_until_their_request_is_answered() {
     let hold = || {
         let (sending, request) = open(REGISTER);
         large[..large.len() - 1].chunks(64 * 1024).for_each(|bytes| piece(&sending, bytes));
-        (sending, Box::pin(intake.receive(request, Sender::Key(1), Instant::now())))
+        (sending, Box::pin(receive(&intake, request, Sender::Key(1))))
     };
     let mut held: Vec<_> = (0..6).map(|_| hold()).collect();
     for (_, receiving) in &mut held {
         assert!(futures::poll!(receiving).is_pending());
     }
     // Room for one more request, and for none beside it.
-    let (whole, lease) =
-        intake.receive(sent(REGISTER, &[&large[..9], &large[9..]]), Sender::Key(1), Instant::now()).await.unwrap();
+    let (whole, lease) = receive(&intake, sent(REGISTER, &[&large[..9], &large[9..]]), Sender::Key(1)).await.unwrap();
     let refused = received(&intake, sent(REGISTER, &[&large[..9], &large[9..]])).await;
     assert_eq!(reason(refused), Reason::Overloaded);
     // Another key has a share of its own.
-    drop(intake.receive(sent(REGISTER, &[&large[..9], &large[9..]]), Sender::Key(2), Instant::now()).await.unwrap());
+    drop(receive(&intake, sent(REGISTER, &[&large[..9], &large[9..]]), Sender::Key(2)).await.unwrap());
     received(&intake, sent(CALL, &[&framed(&filler(300))])).await.unwrap();
     // The bytes of a request are given back once its lease is dropped, not when its body is read; those of an
     // unfinished one when its call is dropped.
@@ -190,7 +195,7 @@ async fn the_time_that_was_taken_before_counts() {
     let (_sending, request) = open(CALL);
     let arrived = Instant::now();
     tokio::time::advance(Duration::from_secs(29)).await;
-    let error = intake().receive(request, Sender::Key(1), arrived).await.unwrap_err();
+    let error = intake().receive(request, rpcs::of(CALL), Sender::Key(1), arrived).await.unwrap_err();
     assert_eq!((error.reason(), arrived.elapsed()), (Reason::DeadlineExceeded, Duration::from_secs(30)));
 }
 
@@ -256,9 +261,7 @@ async fn what_a_request_takes_once_it_is_decoded_is_counted_until_it_is_answered
     };
     for (values, fit) in [(10_000, 1), (1_000, 18)] {
         let message = numbers(values);
-        let receive = || {
-            intake.receive(sent(RENDER, &message.chunks(16 * 1024).collect::<Vec<_>>()), Sender::Key(1), Instant::now())
-        };
+        let receive = || receive(&intake, sent(RENDER, &message.chunks(16 * 1024).collect::<Vec<_>>()), Sender::Key(1));
         let mut held = Vec::new();
         let refused = loop {
             match receive().await {
@@ -277,7 +280,7 @@ async fn what_a_request_takes_once_it_is_decoded_is_counted_until_it_is_answered
     let small = numbers(100);
     let mut held = Vec::new();
     for _ in 0..1_000 {
-        held.push(intake.receive(sent(RENDER, &[&small]), Sender::Key(1), Instant::now()).await.unwrap());
+        held.push(receive(&intake, sent(RENDER, &[&small]), Sender::Key(1)).await.unwrap());
     }
 }
 

@@ -1,5 +1,6 @@
 //! Group commit: writes that arrive while a statement is being committed go into the next statement. There is no timer,
-//! so a lone write waits for no other, and 64 concurrent ones share a few commits.
+//! so a lone write waits for no other, and 64 concurrent ones share a few commits. A second statement beside it pays only
+//! where enough writes wait: by itself a statement costs the database as much as three to four rows do.
 //!
 //! A batch is one autocommit statement. If the database refuses a value (SQLSTATE classes 22 and 23), the items are
 //! written one by one, so that only the offending one fails. Transient failures (deadlock, lock timeout, restart,
@@ -25,6 +26,12 @@ use super::writability::Writability;
 
 /// Concurrent batches of one kind: one executes while the other one is being committed.
 const IN_FLIGHT: usize = 2;
+
+/// How many writes must wait before a batch begins beside another one.
+const WORTH_A_BATCH: usize = 8;
+
+/// Age of a batch beside which the next one begins however few wait: it may hang on a lock or a lost connection.
+const SLOW: Duration = Duration::from_millis(25);
 
 /// Maximum number of rows of a batch, unless a single item has more.
 const ROWS: usize = 64;
@@ -91,8 +98,22 @@ struct WriteQueue<W: BatchWrite> {
     waiting: VecDeque<PendingWrite<W>>,
     /// Identities of the items being written.
     busy: HashSet<Uuid>,
-    flushes: usize,
+    /// The running tasks, and when each took its last batch.
+    flushes: [Option<Instant>; IN_FLIGHT],
     closed: bool,
+}
+
+impl<W: BatchWrite> WriteQueue<W> {
+    fn is_idle(&self) -> bool {
+        self.flushes == [None; IN_FLIGHT]
+    }
+
+    /// Whether another batch beside those of the other tasks pays; `own`: the task that would take it, if it runs already.
+    fn is_worth_a_batch(&self, own: Option<usize>) -> bool {
+        let others = self.flushes.iter().enumerate().filter(|(slot, _)| Some(*slot) != own);
+        let mut begun = others.filter_map(|(_, begun)| *begun);
+        self.waiting.len() >= WORTH_A_BATCH || begun.all(|begun| begun.elapsed() > SLOW)
+    }
 }
 
 struct PendingWrite<W: BatchWrite> {
@@ -105,7 +126,8 @@ struct PendingWrite<W: BatchWrite> {
 
 impl<W: BatchWrite> Batcher<W> {
     pub(super) fn new(work: W, writability: &Arc<Writability>) -> Self {
-        let queue = WriteQueue { waiting: VecDeque::new(), busy: HashSet::new(), flushes: 0, closed: false };
+        let queue =
+            WriteQueue { waiting: VecDeque::new(), busy: HashSet::new(), flushes: [None; IN_FLIGHT], closed: false };
         let writability = Arc::clone(writability);
         Self(Arc::new(BatcherInner { work, writability, queue: Mutex::new(queue), idle: Notify::new() }))
     }
@@ -119,9 +141,10 @@ impl<W: BatchWrite> Batcher<W> {
                 return Err(error::unavailable());
             }
             queue.waiting.push_back(PendingWrite { item, answer, since: Instant::now(), again: false });
-            if queue.flushes < IN_FLIGHT {
-                queue.flushes += 1;
-                let flush = Flush { shared: Arc::clone(&self.0), busy: Vec::new(), left: false };
+            let slot = queue.flushes.iter().position(Option::is_none);
+            if let Some(slot) = slot.filter(|_| queue.is_worth_a_batch(None)) {
+                queue.flushes[slot] = Some(Instant::now());
+                let flush = Flush { shared: Arc::clone(&self.0), slot, busy: Vec::new(), left: false };
                 tokio::spawn(flush.run());
             }
         }
@@ -135,7 +158,7 @@ impl<W: BatchWrite> Batcher<W> {
             let idle = self.0.idle.notified();
             let mut idle = std::pin::pin!(idle);
             idle.as_mut().enable();
-            if self.0.queue().flushes == 0 {
+            if self.0.queue().is_idle() {
                 return;
             }
             idle.await;
@@ -232,6 +255,8 @@ struct WriteBatch<W: BatchWrite> {
 /// A task that writes batches until the queue is empty.
 struct Flush<W: BatchWrite> {
     shared: Arc<BatcherInner<W>>,
+    /// Its place in the queue's `flushes`.
+    slot: usize,
     /// Identities of the batch being written.
     busy: Vec<Uuid>,
     left: bool,
@@ -250,9 +275,15 @@ impl<W: BatchWrite> Flush<W> {
         }
     }
 
-    /// The next batch. None if no queued item may be written now; the task has then deregistered.
+    /// The next batch. None if no queued item may be written now, or another task will write the few that wait; the task
+    /// has then deregistered.
     fn take(&mut self) -> Option<WriteBatch<W>> {
-        let mut queue = self.shared.queue();
+        let shared = Arc::clone(&self.shared);
+        let mut queue = shared.queue();
+        if !queue.is_worth_a_batch(Some(self.slot)) {
+            self.leave(queue);
+            return None;
+        }
         let mut batch = WriteBatch { items: Vec::new(), answers: Vec::new(), again: false };
         let (mut later, mut rows, mut bytes) = (VecDeque::new(), 0, 0);
         while let Some(next) = queue.waiting.pop_front() {
@@ -279,13 +310,18 @@ impl<W: BatchWrite> Flush<W> {
             queue.waiting.push_front(passed_over);
         }
         if batch.items.is_empty() {
-            queue.flushes -= 1;
-            self.left = true;
-            drop(queue);
-            self.shared.idle.notify_waiters();
+            self.leave(queue);
             return None;
         }
+        queue.flushes[self.slot] = Some(Instant::now());
         Some(batch)
+    }
+
+    fn leave(&mut self, mut queue: MutexGuard<'_, WriteQueue<W>>) {
+        queue.flushes[self.slot] = None;
+        self.left = true;
+        drop(queue);
+        self.shared.idle.notify_waiters();
     }
 
     /// Sends the results and requeues items whose rows were locked. Returns whether that was all of them.
@@ -333,7 +369,7 @@ impl<W: BatchWrite> Drop for Flush<W> {
             return;
         }
         let mut queue = self.shared.queue();
-        queue.flushes -= 1;
+        queue.flushes[self.slot] = None;
         for identity in self.busy.drain(..) {
             queue.busy.remove(&identity);
         }

@@ -9,6 +9,7 @@ use tonic::Code;
 use v1::ErrorReason as Reason;
 
 use crate::advice::advice;
+use crate::stop_signal::StopSignal;
 
 /// What the exit codes of all commands say.
 pub(crate) const EXIT_CODES: &str = "Exit codes:
@@ -16,8 +17,10 @@ pub(crate) const EXIT_CODES: &str = "Exit codes:
   1  the answer is no: an execution failed or was canceled, a comparison differs, a check failed
   2  refused: the command line, a file, or the server's answer says why
   3  not now: the server cannot be reached, or asks to come back later
+  129  the terminal was closed (SIGHUP)
   130  interrupted by Ctrl-C
-  141  nobody reads standard output any more";
+  141  nobody reads standard output any more
+  143  ended by SIGTERM";
 
 /// The answer is no.
 pub(crate) const NO: u8 = 1;
@@ -28,8 +31,8 @@ pub(crate) const INTERRUPTED: u8 = 130;
 pub(crate) enum CommandError {
     /// Standard output is closed.
     NobodyReads,
-    /// By Ctrl-C.
-    Interrupted,
+    /// By a signal, and what became of what was begun; empty: there is nothing to tell.
+    Stopped(StopSignal, String),
     /// It cannot be done as asked.
     Refused(String),
     /// The same may be possible later.
@@ -46,7 +49,9 @@ impl CommandError {
         match self {
             Self::Refused(message) => Self::Refused(format!("{message}\n{line}")),
             Self::NotNow(message) => Self::NotNow(format!("{message}\n{line}")),
-            Self::NobodyReads | Self::Interrupted => self,
+            Self::Stopped(signal, told) if told.is_empty() => Self::Stopped(signal, line.to_owned()),
+            Self::Stopped(signal, told) => Self::Stopped(signal, format!("{told}\n{line}")),
+            Self::NobodyReads => self,
         }
     }
 
@@ -56,7 +61,7 @@ impl CommandError {
             Self::NotNow(_) => 3,
             // That of a process ended by SIGPIPE.
             Self::NobodyReads => 141,
-            Self::Interrupted => INTERRUPTED,
+            Self::Stopped(signal, _) => signal.exit_code(),
         })
     }
 
@@ -134,7 +139,8 @@ impl fmt::Display for CommandError {
         match self {
             Self::Refused(message) | Self::NotNow(message) => f.write_str(message),
             Self::NobodyReads => f.write_str("standard output is closed"),
-            Self::Interrupted => f.write_str("interrupted"),
+            Self::Stopped(signal, told) if told.is_empty() => f.write_str(signal.told()),
+            Self::Stopped(signal, told) => write!(f, "{}\n{told}", signal.told()),
         }
     }
 }
@@ -156,6 +162,14 @@ mod tests {
         let unreadable = said(WatchError::Unreadable);
         assert!(unreadable.ends_with("a newer client is needed"), "{unreadable}");
         assert_eq!(said(WatchError::Refused(Box::new(Status::not_found("no x")))).split('.').next(), Some("no x"));
+    }
+
+    #[test]
+    fn what_a_signal_left_is_told_in_lines_of_its_own() {
+        let stopped = CommandError::Stopped(StopSignal::Terminate, String::new());
+        assert_eq!(stopped.to_string(), "ended by SIGTERM");
+        assert_eq!(stopped.and("a").and("b").to_string(), "ended by SIGTERM\na\nb");
+        assert_eq!(CommandError::NobodyReads.and("a").to_string(), "standard output is closed");
     }
 
     #[test]

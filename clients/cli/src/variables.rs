@@ -8,8 +8,8 @@ use prompt_ledger_client::v1;
 use prost_types::Struct;
 use serde_json::{Map, Number, Value, json};
 
-use crate::contract_json;
 use crate::failure::CommandError;
+use crate::{contract_json, json_value};
 
 /// The most bytes that are read of a file of variables. The contract takes 1 MB encoded; JSON may be longer, by blanks and escapes.
 const MOST_BYTES: u64 = 4 << 20;
@@ -76,8 +76,8 @@ fn variable(text: &str) -> Result<(String, Value), String> {
     let (name, value) = match name.strip_suffix(':') {
         None => (name, Value::from(value)),
         Some(name) => {
-            let read = serde_json::from_str(value).map_err(|error| {
-                format!("`{value}` is no JSON ({error}): a text stands in quotes there, or write {name}=TEXT")
+            let read = json_value::from_str(value).map_err(|error| {
+                format!("`{value}` is no JSON that can be read ({error}): a text stands in quotes there, or write {name}=TEXT")
             });
             (name, read?)
         }
@@ -100,7 +100,7 @@ fn object(name: &str, file: &mut impl Read) -> Result<Map<String, Value>, Comman
         return Err(CommandError::refused(format!("{name} has more than 4 MiB; variables may have 1 MB")));
     }
     let wanted = r#"write a JSON object, as {"name": "Ada"}"#;
-    match serde_json::from_str(&text) {
+    match json_value::from_str(&text) {
         Ok(Value::Object(object)) => Ok(object),
         Ok(_) => Err(CommandError::refused(format!("{name} holds JSON that is no object: {wanted}"))),
         Err(error) => Err(CommandError::refused(format!("{name} is not JSON ({error}): {wanted}"))),
@@ -207,6 +207,22 @@ mod tests {
         assert!(read(arguments(&[], &["-"]), &long).unwrap_err().contains("4 MiB"));
         let refusal = arguments(&[], &["-"]).read_with(&[b'"', 0xff, b'"'][..]).unwrap_err().to_string();
         assert!(refusal.contains("cannot be read") && refusal.contains("UTF-8"), "{refusal}");
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_refused_with_its_name_and_place() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(b"{\"tone\": \"warm\",\n \"tone\": \"cold\"}").unwrap();
+        let path = file.path().to_str().unwrap();
+        for (given, stdin, place) in [
+            (arguments(&[], &[path]), "", path),
+            (arguments(&[], &["-"]), r#"{"user": {"tone": 1, "tone": 1}}"#, "standard input"),
+        ] {
+            let refusal = read(given, stdin).unwrap_err();
+            assert!(refusal.contains("the key \"tone\" twice") && refusal.contains(place), "{refusal}");
+        }
+        let refusal = variable(r#"user:={"tone": 1, "tone": 2}"#).unwrap_err();
+        assert!(refusal.contains("the key \"tone\" twice"), "{refusal}");
     }
 
     #[test]

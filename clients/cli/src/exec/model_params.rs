@@ -2,11 +2,12 @@
 
 use clap::Args;
 use prompt_ledger_client::v1;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
-use crate::contract_json;
 use crate::failure::CommandError;
 use crate::variables::exact;
+use crate::{contract_json, json_value};
 
 /// What is sent instead of what the version was tuned with.
 #[derive(Args, Clone, Debug, Default)]
@@ -37,10 +38,11 @@ impl ModelArgs {
         let (mut params, mut extra, mut stop) = (Map::new(), Map::new(), Vec::new());
         for (name, value) in &self.params {
             match name.strip_prefix("extra.") {
-                Some(name) => drop(extra.insert(name.to_owned(), json_or_text(value))),
+                Some(key) => drop(extra.insert(key.to_owned(), json_or_text(name, value)?)),
                 None if name == "stop" => stop.push(value.clone()),
                 None => {
-                    let read = if name == "reasoning_effort" { value.clone().into() } else { json_or_text(value) };
+                    let read =
+                        if name == "reasoning_effort" { value.clone().into() } else { json_or_text(name, value)? };
                     let told =
                         |error| CommandError::refused(format!("--param {name}={value}: {error}; there are {NAMES}"));
                     contract_json::read::<v1::ModelParams>("ModelParams", json!({name: &read})).map_err(told)?;
@@ -60,8 +62,15 @@ impl ModelArgs {
     }
 }
 
-fn json_or_text(value: &str) -> Value {
-    serde_json::from_str(value).unwrap_or_else(|_| value.into())
+/// JSON, or else the text. What is JSON but for a key that stands twice is refused.
+fn json_or_text(name: &str, value: &str) -> Result<Value, CommandError> {
+    match json_value::from_str(value) {
+        Ok(read) => Ok(read),
+        Err(error) if serde_json::from_str::<IgnoredAny>(value).is_ok() => {
+            Err(CommandError::refused(format!("--param {name}: {error}")))
+        }
+        Err(_) => Ok(value.into()),
+    }
 }
 
 /// A model as `PROVIDER/NAME`; the name may have slashes of its own.
@@ -93,6 +102,13 @@ mod tests {
         let params = given.iter().map(|text| param(text).unwrap()).collect();
         let read = ModelArgs { params, ..ModelArgs::default() }.params().map_err(|error| error.to_string())?;
         Ok(read.map_or(Value::Null, |read| contract_json::write("ModelParams", &read)))
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_refused() {
+        let refusal = params(&[r#"extra.x={"a": 1, "a": 2}"#]).unwrap_err();
+        assert!(refusal.contains("--param extra.x") && refusal.contains("the key \"a\" twice"), "{refusal}");
+        assert_eq!(params(&["extra.x={\"a\": 1"]).unwrap()["extra"]["x"], "{\"a\": 1");
     }
 
     #[test]

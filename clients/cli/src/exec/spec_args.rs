@@ -4,15 +4,15 @@ use std::io::{self, Read};
 
 use clap::Args;
 use prompt_ledger_client::v1;
-use serde_json::json;
+use serde_json::{Value, json};
 use v1::execution_spec::Selector;
 
 use super::model_params::{ModelArgs, pair};
-use crate::contract_json;
 use crate::failure::CommandError;
 use crate::prompt::version_name::version_number;
 use crate::since;
 use crate::variables::VariablesArgs;
+use crate::{contract_json, json_value};
 
 /// The most bytes that are read of a file of messages. The contract takes 200 KB of text and 768 KiB of images; JSON may be longer.
 const MOST_BYTES: u64 = 4 << 20;
@@ -142,10 +142,12 @@ fn messages(file: &str, stdin: impl Read) -> Result<Vec<v1::ChatMessage>, Comman
     if text.len() as u64 > MOST_BYTES {
         return Err(CommandError::refused(format!("--messages: {file} has more than 4 MiB")));
     }
-    let array: Vec<serde_json::Value> = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-    if array.is_empty() {
-        return Err(wrong("there are none".to_owned()));
-    }
+    let array = match json_value::from_str(&text) {
+        Ok(Value::Array(array)) if array.is_empty() => return Err(wrong("there are none".to_owned())),
+        Ok(Value::Array(array)) => array,
+        Ok(_) => return Err(wrong("holds JSON that is no array".to_owned())),
+        Err(error) => return Err(wrong(error.to_string())),
+    };
     let spec: v1::ExecutionSpec = contract_json::read("ExecutionSpec", json!({"messages": array})).map_err(wrong)?;
     Ok(spec.messages)
 }

@@ -9,6 +9,7 @@ use crate::connection::{ConnectionArgs, LedgerConnection, content, without_user}
 use crate::exec::follow::interrupt;
 use crate::failure::CommandError;
 use crate::output::Output;
+use crate::stop_signal::StopSignal;
 
 /// Keeps a server under a name.
 #[derive(Args)]
@@ -135,7 +136,9 @@ fn asked_key(server: &str) -> Result<String, CommandError> {
         ));
         return match asked {
             Ok(key) => Ok(key.trim().to_owned()),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(CommandError::Interrupted),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                Err(CommandError::Stopped(StopSignal::Interrupt, String::new()))
+            }
             Err(error) => Err(CommandError::refused(format!("the key cannot be read: {error}"))),
         };
     }

@@ -5,8 +5,9 @@ use clap::Args;
 use prompt_ledger_client::v1;
 use v1::ImportAction as Action;
 
+use super::export_counts::ExportCounts;
 use super::import_batches::{ImportBatch, ImportBatches};
-use super::import_file::{ImportFile, ImportTotals};
+use super::import_file::ImportFile;
 use super::import_report::{ImportReport, joined};
 use crate::connection::LedgerConnection;
 use crate::created_by::CreatedByArgs;
@@ -23,7 +24,8 @@ use crate::progress::ProgressNotes;
 
 A prompt that is not there becomes an exact copy: numbers, hashes, statuses, labels, times. One that is there gets the contents that it \
 does not have; its active version and its labels stay unless --activate or --labels is given. A repeat changes nothing. The whole file is \
-checked before anything is imported. What is wrong with one prompt keeps no other out.
+checked before anything is imported: one that lacks the line of counts at its end was cut, and is refused. What is wrong with one prompt \
+keeps no other out.
 
 Exit code 1: a prompt was refused, and the table says why.
 Under --json and --jsonl each prompt is an ImportedPrompt of the contract.")]
@@ -51,7 +53,7 @@ impl ImportArgs {
         output: &mut Output<'_>,
     ) -> Result<ExitCode, CommandError> {
         let mut file = ImportFile::open(&self.file)?;
-        let totals = file.check().map_err(|error| error.and("Nothing was imported: export it again"))?;
+        let counts = file.check().map_err(|error| error.and("Nothing was imported: export it again"))?;
         let run = ImportRun {
             connection,
             options: v1::ImportPromptsRequest {
@@ -61,7 +63,7 @@ impl ImportArgs {
                 set_labels: self.labels,
                 created_by: self.created_by.name(),
             },
-            totals,
+            counts,
             parts: None,
         };
         let mut report = ImportReport::new();
@@ -72,7 +74,7 @@ impl ImportArgs {
             Err(error) if self.dry_run => Err(error),
             Err(error) => Err(error.and(&format!(
                 "Of {} prompts {done} are imported. Run the same import again: what is there stays as it is",
-                totals.prompts
+                counts.prompts
             ))),
             Ok(()) if refused > 0 => Ok(ExitCode::from(NO)),
             Ok(()) => Ok(ExitCode::SUCCESS),
@@ -84,7 +86,7 @@ struct ImportRun<'a> {
     connection: &'a LedgerConnection,
     /// Without prompts.
     options: v1::ImportPromptsRequest,
-    totals: ImportTotals,
+    counts: ExportCounts,
     /// What the parts so far came to, of a prompt that takes several calls.
     parts: Option<v1::ImportedPrompt>,
 }
@@ -115,7 +117,7 @@ impl ImportRun<'_> {
                 }
             }
             progress.tell(output, || {
-                format!("{} of {} prompts so far", report.done() + report.refused(), self.totals.prompts)
+                format!("{} of {} prompts so far", report.done() + report.refused(), self.counts.prompts)
             });
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! The file of an import: JSON lines, read line by line.
+//! The file of an import: JSON lines, read line by line, of which the last one counts the others.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -8,13 +8,17 @@ use std::path::Path;
 use prompt_ledger_client::v1;
 use serde_json::Value;
 
-use crate::contract_json;
+use super::export_counts::ExportCounts;
 use crate::failure::CommandError;
+use crate::{contract_json, json_value};
 
 /// The most bytes of a line: a message of 4 MiB, with each character escaped.
 const MAX_LINE: u64 = 32 * 1024 * 1024;
 /// The most bytes of an import.
 const MAX_BYTES: u64 = 4 * 1024 * 1024 * 1024;
+
+/// What to do for who took lines out on purpose.
+const SOME: &str = "Some prompts alone are exported by their names: ledgerctl export NAME";
 
 /// A prompt, or a part of one, as a line tells it.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,13 +35,6 @@ pub(super) struct ImportFile {
     file: File,
     /// For messages.
     name: String,
-}
-
-/// What a whole file holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct ImportTotals {
-    pub(super) prompts: usize,
-    pub(super) versions: usize,
 }
 
 impl ImportFile {
@@ -72,7 +69,7 @@ impl ImportFile {
     pub(super) fn lines(&mut self) -> Result<ImportLines<impl BufRead>, CommandError> {
         let rewound = self.file.rewind();
         rewound.map_err(|error| CommandError::refused(format!("{}: cannot be read: {error}", self.name)))?;
-        Ok(ImportLines { input: BufReader::new(&self.file), name: self.name.clone(), number: 0 })
+        Ok(ImportLines::of(BufReader::new(&self.file), self.name.clone()))
     }
 
     /// Reads all of it.
@@ -80,32 +77,32 @@ impl ImportFile {
     /// # Errors
     ///
     /// The first line that is no prompt, stands in the wrong place, or is missing.
-    pub(super) fn check(&mut self) -> Result<ImportTotals, CommandError> {
+    pub(super) fn check(&mut self) -> Result<ExportCounts, CommandError> {
         check(self.lines()?)
     }
 }
 
-fn check(mut lines: ImportLines<impl BufRead>) -> Result<ImportTotals, CommandError> {
-    let (mut totals, mut first_lines) = (ImportTotals::default(), HashMap::new());
+fn check(mut lines: ImportLines<impl BufRead>) -> Result<ExportCounts, CommandError> {
+    let (mut counts, mut first_lines) = (ExportCounts::default(), HashMap::new());
     let mut follows: Option<String> = None;
     while let Some(ImportLine { number, prompt, .. }) = lines.next()? {
         match follows.take() {
             Some(name) if name != prompt.name => return Err(lines.cut(&name)),
             Some(_) => {}
             None => {
-                totals.prompts += 1;
                 if let Some(first) = first_lines.insert(prompt.name.clone(), number) {
                     let wrong = format!("is `{}`, as line {first} is: one of them belongs elsewhere", prompt.name);
                     return Err(lines.refused(&wrong));
                 }
             }
         }
-        totals.versions += prompt.versions.len();
+        counts.add(&prompt);
         follows = prompt.more_follows.then_some(prompt.name);
     }
     match follows {
         Some(name) => Err(lines.cut(&name)),
-        None => Ok(totals),
+        None if !lines.is_counted => Err(lines.uncounted()),
+        None => Ok(counts),
     }
 }
 
@@ -113,11 +110,30 @@ pub(super) struct ImportLines<R> {
     input: R,
     name: String,
     number: usize,
+    /// What stands above, back to the last line of counts or the beginning.
+    above: ExportCounts,
+    /// Whether the last line that was read counts those above.
+    is_counted: bool,
 }
 
 impl<R: BufRead> ImportLines<R> {
-    /// The next line that is not blank.
+    fn of(input: R, name: String) -> Self {
+        Self { input, name, number: 0, above: ExportCounts::default(), is_counted: false }
+    }
+
+    /// The next line with a prompt. Lines of counts are compared with what stands above them.
     pub(super) fn next(&mut self) -> Result<Option<ImportLine>, CommandError> {
+        loop {
+            let Some(value) = self.value()? else { return Ok(None) };
+            match ExportCounts::read(&value) {
+                Some(counts) => self.counted(counts.map_err(|wrong| self.refused(wrong))?)?,
+                None => return self.prompt(value).map(Some),
+            }
+        }
+    }
+
+    /// The value of the next line that is not blank.
+    fn value(&mut self) -> Result<Option<Value>, CommandError> {
         let mut line = Vec::new();
         loop {
             line.clear();
@@ -134,12 +150,16 @@ impl<R: BufRead> ImportLines<R> {
                 break;
             }
         }
-        let value: Value = serde_json::from_slice(&line).map_err(|error| {
+        let value = json_value::from_slice(&line).map_err(|error| {
             let at = format!("{error}");
             // That of the line's own text says nothing.
             let said = at.split(" at line 1").next().unwrap_or(&at);
             self.refused(&format!("is no JSON, at its column {}: {said}; the file is cut or damaged", error.column()))
         })?;
+        Ok(Some(value))
+    }
+
+    fn prompt(&mut self, value: Value) -> Result<ImportLine, CommandError> {
         let values = count(&value);
         let prompt: v1::ExportedPrompt = contract_json::read("ExportedPrompt", value).map_err(|wrong| {
             self.refused(&format!(
@@ -149,7 +169,23 @@ impl<R: BufRead> ImportLines<R> {
         if prompt.name.is_empty() {
             return Err(self.refused("names no prompt"));
         }
-        Ok(Some(ImportLine { number: self.number, prompt, values }))
+        self.above.add(&prompt);
+        self.is_counted = false;
+        Ok(ImportLine { number: self.number, prompt, values })
+    }
+
+    /// Takes the counts of what stands above.
+    fn counted(&mut self, counts: ExportCounts) -> Result<(), CommandError> {
+        let above = std::mem::take(&mut self.above);
+        self.is_counted = true;
+        if counts == above {
+            return Ok(());
+        }
+        Err(self.refused(&format!(
+            "counts {}, and above it stand {}: lines were lost or added. {SOME}",
+            counts.told_whole(),
+            above.told_whole()
+        )))
     }
 
     fn refused(&self, wrong: &str) -> CommandError {
@@ -159,6 +195,12 @@ impl<R: BufRead> ImportLines<R> {
     fn cut(&self, name: &str) -> CommandError {
         self.refused(&format!(
             "should be more of `{name}`, of which the line before is a part: the file is cut or damaged"
+        ))
+    }
+
+    fn uncounted(&self) -> CommandError {
+        self.refused(&format!(
+            "should be the counts that end each export: the file is cut, as by a download that broke off or a full disk. {SOME}"
         ))
     }
 }
@@ -172,64 +214,4 @@ fn count(value: &Value) -> usize {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use super::*;
-    use serde_json::json;
-
-    pub(in super::super) fn lines(text: &str) -> ImportLines<&[u8]> {
-        ImportLines { input: text.as_bytes(), name: "x.jsonl".into(), number: 0 }
-    }
-
-    pub(in super::super) fn line(name: &str, versions: usize, more_follows: bool) -> String {
-        let version = json!({"version_number": 1, "status": "active", "template_source": "Hi"});
-        json!({"name": name, "mode": "full", "versions": vec![version; versions], "more_follows": more_follows})
-            .to_string()
-            + "\n"
-    }
-
-    #[test]
-    fn a_whole_file_is_counted() {
-        let text =
-            line("a", 2, false) + "\n" + &line("b", 1, true) + &line("b", 3, false) + line("c", 1, false).trim_end();
-        assert_eq!(check(lines(&text)).unwrap(), ImportTotals { prompts: 3, versions: 7 });
-        assert_eq!(check(lines("")).unwrap(), ImportTotals::default());
-    }
-
-    #[test]
-    fn what_is_cut_damaged_or_something_else_is_told_with_its_line() {
-        let two = line("a", 1, false) + &line("b", 1, false);
-        let unknown = line("a", 1, false).replace("\"mode\"", "\"moode\"");
-        for (text, said) in [
-            (&two[..two.len() - 10], "x.jsonl:2: is no JSON, at its column"),
-            (&(line("a", 1, true)), "x.jsonl:2: should be more of `a`"),
-            (&(line("a", 1, true) + &line("b", 1, false)), "x.jsonl:2: should be more of `a`"),
-            (&(two.clone() + &line("a", 1, false)), "x.jsonl:3: is `a`, as line 1 is"),
-            (&unknown, "x.jsonl:1: is no ExportedPrompt: "),
-            ("{}\n", "names no prompt"),
-            ("[1]\n", "is no ExportedPrompt"),
-            ("name,mode\n", "is no JSON"),
-            ("\u{0}\u{1}\n", "is no JSON"),
-        ] {
-            let told = check(lines(text)).unwrap_err().to_string();
-            assert!(told.contains(said), "{text}: {told}");
-        }
-    }
-
-    #[test]
-    fn a_line_without_an_end_is_refused() {
-        let input = BufReader::new(io::repeat(b' '));
-        let mut lines = ImportLines { input, name: "x".into(), number: 0 };
-        assert!(lines.next().unwrap_err().to_string().contains("32 MiB"));
-    }
-
-    #[test]
-    fn what_comes_by_a_pipe_is_read_twice_too() {
-        let text = line("a", 1, false);
-        let mut file = ImportFile::keep(text.as_bytes(), "a pipe".into()).unwrap();
-        assert_eq!(file.check().unwrap().prompts, 1);
-        assert_eq!(file.lines().unwrap().next().unwrap().unwrap().prompt.name, "a");
-        let folder = tempfile::tempdir().unwrap();
-        let told = ImportFile::open(folder.path()).err().unwrap().to_string();
-        assert!(told.starts_with(&format!("{}: cannot be read", folder.path().display())), "{told}");
-    }
-}
+pub(super) mod tests;

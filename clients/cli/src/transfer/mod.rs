@@ -1,6 +1,7 @@
 //! Prompts on their way from one ledger to another, as a file of JSON lines.
 
 mod export;
+mod export_counts;
 mod import;
 mod import_batches;
 mod import_file;

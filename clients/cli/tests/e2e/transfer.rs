@@ -8,6 +8,9 @@ use tempfile::TempDir;
 
 use super::{ledger, ledgerctl, lines, run, text};
 
+/// The export of a ledger without prompts.
+const EMPTY: &str = "{\"exported\":{\"labels\":0,\"prompts\":0,\"versions\":0}}\n";
+
 async fn empty() -> Ledger {
     server(built_binary()).start().await
 }
@@ -49,12 +52,13 @@ async fn what_is_exported_is_imported_elsewhere_as_an_exact_copy() {
     let folder = TempDir::new().unwrap();
     let (file, copy) = (folder.path().join("a.jsonl"), folder.path().join("b.jsonl"));
     let told = exported(&one, &file).await;
-    assert_eq!(told.lines().count(), 3);
+    assert_eq!(told.lines().count(), 4);
+    assert_eq!(told.lines().last().unwrap(), r#"{"exported":{"labels":1,"prompts":3,"versions":4}}"#);
 
     let expected = [("ask", "created", 1), ("greet", "created", 2), ("shop.carried", "created", 1)];
     let (code, dry) = imported(&two, &file, &["--dry-run"]).await;
     assert_eq!((code, results(&dry)), (Some(0), expected.to_vec()));
-    assert_eq!(exported(&two, &copy).await, "");
+    assert_eq!(exported(&two, &copy).await, EMPTY);
     let (code, done) = imported(&two, &file, &[]).await;
     assert_eq!((code, results(&done)), (Some(0), expected.to_vec()));
     assert_eq!(exported(&two, &copy).await, told);
@@ -99,7 +103,7 @@ async fn a_large_prompt_goes_in_parts_and_is_the_same() {
     let folder = TempDir::new().unwrap();
     let (file, copy) = (folder.path().join("a.jsonl"), folder.path().join("b.jsonl"));
     let told = exported(&one, &file).await;
-    assert_eq!(told.lines().count(), 3, "two parts and one that is whole");
+    assert_eq!(told.lines().count(), 4, "two parts, one that is whole, and the counts");
     let expected = [("long", "created", 15), ("short", "created", 1)];
     assert_eq!(results(&imported(&two, &file, &["--dry-run"]).await.1), expected);
     assert_eq!(results(&imported(&two, &file, &[]).await.1), expected);
@@ -116,9 +120,13 @@ async fn a_file_that_is_cut_or_damaged_is_told_before_anything_is_imported() {
     let folder = TempDir::new().unwrap();
     let (file, copy) = (folder.path().join("a.jsonl"), folder.path().join("b.jsonl"));
     let told = exported(&one, &file).await;
-    let first = told.lines().next().unwrap();
+    let lines: Vec<&str> = told.lines().collect();
+    let (first, second) = (lines[0], lines[1]);
     for (damaged, said) in [
-        (told[..told.len() - 20].to_owned(), "a.jsonl:2: is no JSON"),
+        (told[..told.len() - 20].to_owned(), "a.jsonl:3: is no JSON"),
+        (format!("{first}\n{second}\n"), "a.jsonl:3: should be the counts"),
+        (format!("{first}\n{}\n", lines[2]), "a.jsonl:2: counts 2 prompts"),
+        (String::new(), "a.jsonl:1: should be the counts"),
         (
             format!("{first}\n{}", first.replacen('{', "{\"more_follows\":true,", 1).replace("\"greet\"", "\"next\"")),
             "`next`",
@@ -132,7 +140,7 @@ async fn a_file_that_is_cut_or_damaged_is_told_before_anything_is_imported() {
         assert_eq!((output.status.code(), &*text(&output.stdout)), (Some(2), ""), "{complaint}");
         assert!(complaint.contains(said) && complaint.contains("Nothing was imported"), "{complaint}");
     }
-    assert_eq!(exported(&two, &copy).await, "");
+    assert_eq!(exported(&two, &copy).await, EMPTY);
     let output = run(ledgerctl(&two, &["import", "/nowhere/x.jsonl"])).await;
     assert!(text(&output.stderr).contains("/nowhere/x.jsonl: cannot be read"), "{output:?}");
 }
@@ -166,5 +174,76 @@ async fn an_export_goes_to_what_standard_output_is() {
     }
     let log = fs::read_to_string(&path).unwrap();
     let log: Vec<&str> = log.lines().collect();
-    assert!(log.len() == 3 && log[0] == "before" && log[1] == log[2] && log[1].contains("\"greet\""), "{log:?}");
+    assert!(log.len() == 5 && log[0] == "before" && log[1..3] == log[3..] && log[1].contains("\"greet\""), "{log:?}");
+}
+
+/// A way to a server on which, of what it answers, so many bytes pass.
+#[cfg(unix)]
+async fn stalling(ledger: &Ledger, passing: u64) -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy};
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (url, server) = (format!("http://{}", listener.local_addr().unwrap()), ledger.addr.clone());
+    tokio::spawn(async move {
+        let (client, _) = listener.accept().await.unwrap();
+        let ((mut asking, mut answered), server) = (client.into_split(), tokio::net::TcpStream::connect(server).await);
+        let (answering, mut asked) = server.unwrap().into_split();
+        let all_is_asked = async { copy(&mut asking, &mut asked).await.unwrap() };
+        let some_is_answered = async {
+            copy(&mut answering.take(passing), &mut answered).await.unwrap();
+            answered.flush().await.unwrap();
+            std::future::pending::<()>().await;
+        };
+        tokio::join!(all_is_asked, some_is_answered);
+    });
+    url
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn an_export_that_a_signal_ends_leaves_no_file_behind() {
+    use std::process::Stdio;
+    use std::time::Duration;
+
+    use prompt_ledger_testkit::poll::eventually;
+
+    let ledger = empty().await;
+    for version in 0..5 {
+        ledger.registry().put_prompt(put("long", &format!("{version}{}", "x".repeat(190 * 1024)))).await.unwrap();
+    }
+    for (signal, code, said) in [("INT", 130, "interrupted"), ("TERM", 143, "SIGTERM"), ("HUP", 129, "SIGHUP")] {
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join("a.jsonl");
+        fs::write(&file, "before").unwrap();
+        let mut command = ledgerctl(&ledger, &["export", "--out", file.to_str().unwrap()]);
+        command.env("LEDGER_SERVER", stalling(&ledger, 100_000).await);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let begun =
+            async || (fs::read_dir(folder.path()).unwrap().count() == 2).then_some(()).ok_or("no file beside it");
+        eventually("the file that is written", Duration::from_secs(10), begun).await;
+        let kill = std::process::Command::new("kill").args(["-s", signal, &child.id().to_string()]).status().unwrap();
+        assert!(kill.success());
+        let ended = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap()).await.unwrap();
+        let complaint = text(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(code), "{complaint}");
+        assert!(complaint.contains(said) && complaint.contains("a.jsonl is as it was"), "{complaint}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(fs::read_to_string(&file).unwrap(), "before");
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn who_could_read_an_export_can_read_the_one_that_replaces_it() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let (ledger, _model) = ledger().await;
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("a.jsonl");
+    let mode = || fs::metadata(&file).unwrap().permissions().mode() & 0o777;
+    exported(&ledger, &file).await;
+    assert_eq!(mode(), 0o600);
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+    exported(&ledger, &file).await;
+    assert_eq!(mode(), 0o640);
 }

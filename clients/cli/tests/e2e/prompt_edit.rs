@@ -1,6 +1,6 @@
 //! `ledgerctl prompt edit` as scripts call it. With the answers of a user it is tested beside the code.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use prompt_ledger_testkit::ledger::Ledger;
 
@@ -50,6 +50,33 @@ async fn what_cannot_be_edited_says_what_to_do_instead() {
     run(ledgerctl(&ledger, &["prompt", "migrate", "greet", "--mode", "tracking"])).await;
     let (_, said) = refused(edit(&ledger, "greet", "true", &["--yes"])).await;
     assert!(said.contains("ledgerctl register") && said.contains("--mode full"), "{said}");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn who_ends_it_while_the_editor_is_open_learns_where_the_text_is() {
+    let (ledger, _model) = ledger().await;
+    for (signal, code) in [("TERM", 143), ("HUP", 129)] {
+        // It ends with its standard input, after ledgerctl.
+        let editor = format!(
+            "open() {{ exec > /dev/null 2>&1; sed -i s/hello/goodbye/ \"$1\"; kill -s {signal} $PPID; cat; }}; open"
+        );
+        let mut command = edit(&ledger, "greet", &editor, &["--yes"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let ended = tokio::task::spawn_blocking(move || {
+            let mut child = command.spawn().unwrap();
+            let _input = child.stdin.take();
+            child.wait_with_output().unwrap()
+        });
+        let ended = ended.await.unwrap();
+        let said = text(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(code), "{said}");
+        assert_eq!(said.contains("the editor still runs"), signal == "TERM", "{said}");
+        let path = said.split("what you wrote is in ").nth(1).unwrap().trim();
+        assert!(std::fs::read_to_string(path).unwrap().ends_with("goodbye"));
+        std::fs::remove_dir_all(std::path::Path::new(path).parent().unwrap()).unwrap();
+    }
+    assert_eq!(json(&ledger, &["prompt", "get", "greet"]).await["prompt"]["latest_version_number"], 1);
 }
 
 #[tokio::test]

@@ -199,33 +199,52 @@ async fn stalling(ledger: &Ledger, passing: u64) -> String {
     url
 }
 
+/// How an export ends that gets these signals in its middle, and what it says. `trap`: a command of the shell that starts it.
 #[cfg(unix)]
-#[tokio::test]
-async fn an_export_that_a_signal_ends_leaves_no_file_behind() {
-    use std::process::Stdio;
+async fn signalled(ledger: &Ledger, file: &Path, trap: &str, signals: &[&str]) -> (Option<i32>, String) {
+    use std::process::{Command, Stdio};
     use std::time::Duration;
 
     use prompt_ledger_testkit::poll::eventually;
 
+    let inside = ledgerctl(ledger, &["export", "--out", file.to_str().unwrap()]);
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("{trap} exec \"$@\""), "sh"]).arg(inside.get_program()).args(inside.get_args());
+    command.env_clear().envs(inside.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.env("LEDGER_SERVER", stalling(ledger, 100_000).await);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let begun = async || match fs::read_dir(file.parent().unwrap()).unwrap().count() {
+        2 => Ok(()),
+        files => Err(files),
+    };
+    eventually("the file that is written", Duration::from_secs(10), begun).await;
+    for signal in signals {
+        assert!(Command::new("kill").args(["-s", signal, &child.id().to_string()]).status().unwrap().success());
+    }
+    let ended = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap()).await.unwrap();
+    (ended.status.code(), text(&ended.stderr))
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn an_export_that_a_signal_ends_leaves_no_file_behind() {
     let ledger = empty().await;
     for version in 0..5 {
         ledger.registry().put_prompt(put("long", &format!("{version}{}", "x".repeat(190 * 1024)))).await.unwrap();
     }
-    for (signal, code, said) in [("INT", 130, "interrupted"), ("TERM", 143, "SIGTERM"), ("HUP", 129, "SIGHUP")] {
+    for (trap, signals, code, said) in [
+        ("", &["INT"][..], 130, "interrupted"),
+        ("", &["TERM"], 143, "SIGTERM"),
+        ("", &["HUP"], 129, "SIGHUP"),
+        // As under nohup.
+        #[cfg(target_os = "linux")]
+        ("trap '' HUP;", &["HUP", "TERM"], 143, "SIGTERM"),
+    ] {
         let folder = TempDir::new().unwrap();
         let file = folder.path().join("a.jsonl");
         fs::write(&file, "before").unwrap();
-        let mut command = ledgerctl(&ledger, &["export", "--out", file.to_str().unwrap()]);
-        command.env("LEDGER_SERVER", stalling(&ledger, 100_000).await);
-        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let begun =
-            async || (fs::read_dir(folder.path()).unwrap().count() == 2).then_some(()).ok_or("no file beside it");
-        eventually("the file that is written", Duration::from_secs(10), begun).await;
-        let kill = std::process::Command::new("kill").args(["-s", signal, &child.id().to_string()]).status().unwrap();
-        assert!(kill.success());
-        let ended = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap()).await.unwrap();
-        let complaint = text(&ended.stderr);
-        assert_eq!(ended.status.code(), Some(code), "{complaint}");
+        let (ended, complaint) = signalled(&ledger, &file, trap, signals).await;
+        assert_eq!(ended, Some(code), "{complaint}");
         assert!(complaint.contains(said) && complaint.contains("a.jsonl is as it was"), "{complaint}");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         assert_eq!(fs::read_to_string(&file).unwrap(), "before");

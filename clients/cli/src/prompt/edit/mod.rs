@@ -36,7 +36,8 @@ The file has the form that `ledgerctl register` reads: description, owner_team, 
 two lines `---` above a text, or beside the `messages` of a chat. Where the text had no line feed at its end, the one that an editor adds \
 is not taken for a part of it.
 
-Exit code: 0 saved, or nothing was changed; 1 you did not save; 130 interrupted while the server was asked.
+Exit code: 0 saved, or nothing was changed; 1 you did not save; 130 interrupted while the server was asked; 129 and 143 the terminal was \
+closed, or a SIGTERM came: what you wrote stays in a file that is named.
 
 Under --json and --jsonl the answer is a PutPromptResponse of the contract; nothing where nothing was changed.")]
 pub(crate) struct EditArgs {
@@ -85,13 +86,16 @@ impl EditArgs {
             ));
         }
         let name = self.name.clone();
-        let mut session = EditSession::begin(self, editor, questions, connection).await?;
-        let ended = session.run(output).await;
+        let (mut session, mut signals) = EditSession::begin(self, editor, questions, connection).await?;
+        let ended = tokio::select! {
+            ended = session.run(output) => ended,
+            signal = signals.next() => Err(session.stopped(signal)),
+        };
         let kept = if matches!(ended, Ok(SessionEnd::Done)) { None } else { session.keep() };
         let kept = kept.map(|path| format!("what you wrote is in {}", path.display()));
-        match (ended, kept) {
-            (Ok(SessionEnd::Done), _) => Ok(ExitCode::SUCCESS),
-            (Ok(end), kept) => {
+        match ended {
+            Ok(SessionEnd::Done) => Ok(ExitCode::SUCCESS),
+            Ok(end) => {
                 let (said, code) = match end {
                     SessionEnd::Interrupted => {
                         (format!("interrupted; `ledgerctl prompt get {name}` shows whether it is saved"), INTERRUPTED)
@@ -102,9 +106,10 @@ impl EditArgs {
                 kept.iter().for_each(|kept| output.note(kept));
                 Ok(ExitCode::from(code))
             }
-            (Err(CommandError::Refused(said)), Some(kept)) => Err(CommandError::Refused(format!("{said}\n{kept}"))),
-            (Err(CommandError::NotNow(said)), Some(kept)) => Err(CommandError::NotNow(format!("{said}\n{kept}"))),
-            (Err(error), _) => Err(error),
+            Err(error) => match kept {
+                Some(kept) => Err(error.and(&kept)),
+                None => Err(error),
+            },
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::prompt::version_name::{VersionName, fetch_version};
 use crate::prompt_content::PromptContent;
 use crate::prompt_file::PromptFile;
 use crate::question::{Choices, Questions};
+use crate::stop_signal::{StopSignal, StopSignals};
 use crate::style::Tone;
 use crate::table::Cell;
 
@@ -39,6 +40,9 @@ pub(super) struct EditSession<'a> {
     base: EditBase,
     original: PromptFile,
     file: WorkingFile,
+    /// Whether the editor has been started and has not ended.
+    is_editor_open: bool,
+    is_saved: bool,
 }
 
 /// What to do next.
@@ -59,13 +63,14 @@ pub(super) enum SessionEnd {
 }
 
 impl<'a> EditSession<'a> {
-    /// Reads the prompt, and writes it to a file.
+    /// Reads the prompt, and writes it to a file; with the signals that would leave the file without a word of it. Ctrl-C is none of them:
+    /// it is the editor's, or ends what is asked here.
     pub(super) async fn begin(
         args: EditArgs,
         editor: EditorCommand,
         questions: Questions,
         connection: &'a LedgerConnection,
-    ) -> Result<Self, CommandError> {
+    ) -> Result<(Self, StopSignals), CommandError> {
         let base = EditBase::fetch(connection, &args.name, args.from.clone()).await?;
         let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
         let original = PromptFile {
@@ -74,8 +79,13 @@ impl<'a> EditSession<'a> {
             tags: Some(base.prompt.tags.clone()).filter(|tags| !tags.is_empty()),
             ..PromptFile::new(&*base.prompt.name, base.content.clone())
         };
+        let signals =
+            StopSignals::listen(&[StopSignal::HangUp, StopSignal::Terminate]).map_err(CommandError::refused)?;
         let file = WorkingFile::create(&original)?;
-        Ok(Self { args, editor, questions, connection, base, original, file })
+        Ok((
+            Self { args, editor, questions, connection, base, original, file, is_editor_open: false, is_saved: false },
+            signals,
+        ))
     }
 
     pub(super) async fn run(&mut self, output: &mut Output<'_>) -> Result<SessionEnd, CommandError> {
@@ -89,13 +99,30 @@ impl<'a> EditSession<'a> {
         }
     }
 
-    /// Keeps what was written; its path.
+    /// Keeps what was written and not saved, and what the editor may still write; its path.
     pub(super) fn keep(self) -> Option<PathBuf> {
-        self.file.keep()
+        match (self.is_saved, self.is_editor_open) {
+            (true, _) => None,
+            (false, true) => Some(self.file.keep_open()),
+            (false, false) => self.file.keep(),
+        }
+    }
+
+    /// What to tell of a signal.
+    pub(super) fn stopped(&self, signal: StopSignal) -> CommandError {
+        let stopped = CommandError::Stopped(signal, String::new());
+        // With the terminal the editor ends too.
+        if self.is_editor_open && signal == StopSignal::Terminate {
+            return stopped.and("the editor still runs: what it saves goes to a file, and not to the ledger");
+        }
+        stopped
     }
 
     async fn edit(&mut self, output: &mut Output<'_>) -> Result<EditStep, CommandError> {
-        self.editor.edit(self.file.path()).await?;
+        self.is_editor_open = true;
+        let ended = self.editor.edit(self.file.path()).await;
+        self.is_editor_open = false;
+        ended?;
         let edited = match self.file.read() {
             Ok(edited) => edited,
             Err(invalid) => return self.invalid(invalid, output).await,
@@ -178,6 +205,7 @@ impl<'a> EditSession<'a> {
         match saving::unless_interrupted(call).await {
             None => Ok(EditStep::End(SessionEnd::Interrupted)),
             Some(Ok(saved)) => {
+                self.is_saved = true;
                 saving::answer(&saved, output)?;
                 Ok(EditStep::End(SessionEnd::Done))
             }
@@ -191,7 +219,11 @@ impl<'a> EditSession<'a> {
 
     /// Somebody else has written to the prompt: shows what, and asks.
     async fn overtaken(&mut self, edited: PromptFile, output: &mut Output<'_>) -> Result<EditStep, CommandError> {
-        let present = EditBase::fetch(self.connection, &self.args.name, None).await?;
+        let present = EditBase::fetch(self.connection, &self.args.name, None);
+        let Some(present) = saving::unless_interrupted(present).await else {
+            return Ok(EditStep::End(SessionEnd::Interrupted));
+        };
+        let present = present?;
         output.note_as(Tone::Warning, &format!("{} was written by somebody else meanwhile:", self.args.name));
         saving::show_changes_since(&self.base.prompt, self.connection, output).await?;
         let diff = compare(Some(&self.base.content), &present.content);

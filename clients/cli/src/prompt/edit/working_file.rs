@@ -86,6 +86,12 @@ impl WorkingFile {
         };
         kept.inspect(|_| drop(self.folder.keep()))
     }
+
+    /// Keeps it whatever it holds: an editor is open that may still write to it.
+    pub(super) fn keep_open(self) -> PathBuf {
+        drop(self.folder.keep());
+        self.path
+    }
 }
 
 /// The prompt's name, of which a server may say what it likes, as one that stays in its folder.

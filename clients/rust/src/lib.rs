@@ -81,7 +81,7 @@ pub use execution_handle::ExecutionHandle;
 pub use ledger_error::LedgerError;
 pub use options::{ClientCredentials, ClientIdentity, ClientKey, Connection, Options, OptionsError, is_loopback};
 pub use pages::Pages;
-pub use profile::profiles_path;
+pub use profile::{open_profiles, profiles_path};
 pub use prompt_cache::{PromptCache, PromptChanges};
 pub use prompt_ledger_proto::v1;
 pub use prompts::Prompts;

@@ -1,7 +1,8 @@
 //! Where a program connects to whose code does not say: the environment, a file, or the server of `prompt-ledger dev`.
 
 use std::collections::HashMap;
-use std::io::Read as _;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -123,9 +124,9 @@ impl ConnectionProfile {
 /// The profile of this name in a file; absent where the file has none.
 fn profile(path: &Path, name: &str) -> Result<Option<ConnectionProfile>, OptionsError> {
     let wrong = |problem: String| OptionsError::File { path: path.display().to_string(), problem };
-    only_ours(path)?;
+    let Some(opened) = open_profiles(path)? else { return Ok(None) };
     // What the parser quotes may be a key: only where it stands is told.
-    let file: ProfilesFile = toml::from_str(&content(path)?).map_err(|error| {
+    let file: ProfilesFile = toml::from_str(&text(opened, path)?).map_err(|error| {
         let place = error.span().map(|span| format!(" (byte {})", span.start)).unwrap_or_default();
         wrong(format!(
             "it holds something else than profiles with server, api_key, project, tls_ca, tls_cert and tls_key{place}"
@@ -138,29 +139,67 @@ fn profile(path: &Path, name: &str) -> Result<Option<ConnectionProfile>, Options
     Ok(found)
 }
 
-/// Refuses a file with keys that other users of this machine can read.
+/// Opens the file of profiles; absent where there is none. Shared by all that read it, so that all refuse the same.
+///
+/// # Errors
+///
+/// Where it cannot be read, and where other users of this machine could read or change it (a mode other than 0600 and less), or own it.
+/// Root may own it.
+pub fn open_profiles(path: &Path) -> Result<Option<File>, OptionsError> {
+    let wrong = |problem: String| OptionsError::File { path: path.display().to_string(), problem };
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(|error| wrong(error.to_string()))?,
+    };
+    only_ours(&file, path).map_err(wrong)?;
+    Ok(Some(file))
+}
+
 #[cfg(unix)]
-fn only_ours(path: &Path) -> Result<(), OptionsError> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let mode = std::fs::metadata(path).map(|file| file.permissions().mode()).unwrap_or_default();
-    match mode & 0o077 {
-        0 => Ok(()),
-        _ => Err(OptionsError::File {
-            path: path.display().to_string(),
-            problem: "other users of this machine may read its keys: chmod 600".to_owned(),
-        }),
-    }
+fn only_ours(file: &File, path: &Path) -> Result<(), String> {
+    use std::os::unix::fs::MetadataExt as _;
+    let about = file.metadata().map_err(|error| error.to_string())?;
+    let user = rustix::process::geteuid().as_raw();
+    refusal(about.uid(), user, about.mode(), path).map_or(Ok(()), Err)
 }
 
 #[cfg(not(unix))]
-fn only_ours(_: &Path) -> Result<(), OptionsError> {
+fn only_ours(_: &File, _: &Path) -> Result<(), String> {
     Ok(())
 }
 
+/// Why a file of this owner and mode is not this user's alone; absent where it is.
+#[cfg(unix)]
+fn refusal(owner: u32, user: u32, mode: u32, path: &Path) -> Option<String> {
+    if owner != user && owner != 0 {
+        return Some(format!(
+            "it belongs to another user (uid {owner}), who can change where keys and prompts go: run this as that user, or name a file \
+             of your own by LEDGER_CONFIG"
+        ));
+    }
+    let may = match mode & 0o077 {
+        0 => return None,
+        others if others & 0o033 == 0 => "read its keys",
+        _ => "change where its keys and prompts go",
+    };
+    Some(format!("other users of this machine may {may}: chmod 600 {}", path.display()))
+}
+
 fn content(path: &Path) -> Result<String, OptionsError> {
+    let opened = File::open(path);
+    text(
+        opened.map_err(|error| OptionsError::File { path: path.display().to_string(), problem: error.to_string() })?,
+        path,
+    )
+}
+
+fn text(file: File, path: &Path) -> Result<String, OptionsError> {
+    let wrong = |problem: String| OptionsError::File { path: path.display().to_string(), problem };
     let mut text = String::new();
-    let read = std::fs::File::open(path).and_then(|file| file.take(LARGEST).read_to_string(&mut text));
-    read.map_err(|error| OptionsError::File { path: path.display().to_string(), problem: error.to_string() })?;
+    file.take(LARGEST + 1).read_to_string(&mut text).map_err(|error| wrong(error.to_string()))?;
+    if text.len() as u64 > LARGEST {
+        return Err(wrong("it has more than 1 MiB: is it the right file?".to_owned()));
+    }
     Ok(text)
 }
 
@@ -242,14 +281,37 @@ mod tests {
         assert!(matches!(one, OptionsError::Tls(_)), "{one:?}");
     }
 
+    #[test]
+    fn a_file_that_is_too_long_is_refused_and_not_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = written(folder.path(), &format!("{TWO}#{}", "x".repeat(1 << 20)));
+        let error = options(&[("LEDGER_CONFIG", &file)]).unwrap_err();
+        assert!(error.to_string().contains("more than 1 MiB"), "{error}");
+    }
+
     #[cfg(unix)]
     #[test]
-    fn a_file_that_others_may_read_is_refused() {
+    fn a_file_that_is_not_its_users_alone_is_refused() {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         let file = written(folder.path(), TWO);
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
         let error = options(&[("LEDGER_CONFIG", &file)]).unwrap_err();
-        assert!(error.to_string().contains("chmod 600"), "{error}");
+        assert!(error.to_string().contains(&format!("chmod 600 {file}")), "{error}");
+        let told = |owner, user, mode| refusal(owner, user, mode, Path::new("/c"));
+        for (owner, user, mode) in [(7, 7, 0o100_600), (7, 7, 0o400), (0, 7, 0o600), (0, 0, 0o600)] {
+            assert_eq!(told(owner, user, mode), None, "{owner} {user} {mode:o}");
+        }
+        for (owner, user, mode, said) in [
+            (7, 7, 0o640, "read its keys: chmod 600 /c"),
+            (0, 7, 0o604, "read its keys: chmod 600 /c"),
+            (7, 7, 0o622, "change where"),
+            (7, 7, 0o610, "change where"),
+            (0, 0, 0o666, "change where"),
+            (8, 7, 0o600, "another user (uid 8)"),
+            (8, 0, 0o600, "LEDGER_CONFIG"),
+        ] {
+            assert!(told(owner, user, mode).is_some_and(|told| told.contains(said)), "{owner} {user} {mode:o}");
+        }
     }
 }

@@ -6,10 +6,9 @@ use prompt_ledger_client::{ClientIdentity, Options, v1};
 
 use super::file::{ProfileFile, StoredProfile};
 use crate::connection::{ConnectionArgs, LedgerConnection, content, without_user};
-use crate::exec::follow::interrupt;
 use crate::failure::CommandError;
 use crate::output::Output;
-use crate::stop_signal::StopSignal;
+use crate::stop_signal::{StopSignal, StopSignals};
 
 /// Keeps a server under a name.
 #[derive(Args)]
@@ -49,19 +48,14 @@ impl ProfileAddArgs {
     pub(super) async fn run(
         self,
         connection: ConnectionArgs,
-        mut file: ProfileFile,
+        path: PathBuf,
         output: &mut Output<'_>,
     ) -> Result<(), CommandError> {
         let name = self.name.clone();
         if name.is_empty() || name.chars().any(char::is_control) {
             return Err(CommandError::refused("a profile has a name: give it one of letters, as `production`"));
         }
-        if file.get(&name).is_some() && !self.replace {
-            let path = file.path.display();
-            return Err(CommandError::refused(format!(
-                "{path} has a profile `{name}` already: add --replace to overwrite it"
-            )));
-        }
+        self.is_new(&ProfileFile::open(path.clone())?)?;
         if connection.key.is_some() {
             return Err(CommandError::refused(
                 "a key to keep is not given by --key, where other users of this machine can read it: write it into a file and \
@@ -73,8 +67,8 @@ impl ProfileAddArgs {
                 "add --server URL: https://HOST:PORT, or http://HOST:PORT for one without TLS",
             ));
         };
-        let api_key = match &connection.key_file {
-            Some(path) => content("--key-file", path)?,
+        let (api_key, mut signals) = match &connection.key_file {
+            Some(path) => (content("--key-file", path)?, StopSignals::default()),
             None => asked_key(&server)?,
         };
         let profile = StoredProfile {
@@ -103,12 +97,29 @@ impl ProfileAddArgs {
         };
         let called = LedgerConnection::of(options)?;
         if !self.no_check {
-            check(&called).await?;
+            tokio::select! {
+                checked = check(&called) => checked?,
+                signal = signals.next() => return Err(CommandError::Stopped(signal, "nothing was kept".to_owned())),
+            }
         }
+        // What others added meanwhile stays.
+        let mut file = ProfileFile::open_to_add(path).await?;
+        self.is_new(&file)?;
         file.set(&name, &profile);
         file.save()?;
         output.note(&format!("profile `{name}` is kept in {}; --profile {name} uses it", file.path.display()));
         Ok(())
+    }
+}
+
+impl ProfileAddArgs {
+    /// Refuses to overwrite a profile that nobody asked to replace.
+    fn is_new(&self, file: &ProfileFile) -> Result<(), CommandError> {
+        if file.get(&self.name).is_none() || self.replace {
+            return Ok(());
+        }
+        let (path, name) = (file.path.display(), &self.name);
+        Err(CommandError::refused(format!("{path} has a profile `{name}` already: add --replace to overwrite it")))
     }
 }
 
@@ -125,17 +136,17 @@ async fn check(connection: &LedgerConnection) -> Result<(), CommandError> {
     }
 }
 
-/// The key, from the terminal without showing it, or from standard input; empty: none.
-fn asked_key(server: &str) -> Result<String, CommandError> {
+/// The key, from the terminal without showing it, or from standard input; empty: none. With what no longer ends the process by itself.
+fn asked_key(server: &str) -> Result<(String, StopSignals), CommandError> {
     if io::stdin().is_terminal() {
         // From now on Ctrl-C does not end the process, which would leave the terminal without echo.
-        let _interrupt = interrupt().map_err(CommandError::refused)?;
+        let signals = StopSignals::listen(&[StopSignal::Interrupt]).map_err(CommandError::refused)?;
         let asked = rpassword::prompt_password(format!(
             "API key of {}, which is not shown (empty: none): ",
             without_user(server)
         ));
         return match asked {
-            Ok(key) => Ok(key.trim().to_owned()),
+            Ok(key) => Ok((key.trim().to_owned(), signals)),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                 Err(CommandError::Stopped(StopSignal::Interrupt, String::new()))
             }
@@ -150,7 +161,7 @@ fn asked_key(server: &str) -> Result<String, CommandError> {
             "standard input is longer than any key: give the key alone, or add --key-file",
         ));
     }
-    Ok(key.trim().to_owned())
+    Ok((key.trim().to_owned(), StopSignals::default()))
 }
 
 /// A path that leads to the same file from every folder.

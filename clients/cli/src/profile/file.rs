@@ -4,9 +4,10 @@ use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use prompt_ledger_client::profiles_path;
+use prompt_ledger_client::{open_profiles, profiles_path};
 use toml_edit::{DocumentMut, Item, Table, TableLike, value};
 
+use super::profiles_lock::ProfilesLock;
 use crate::failure::CommandError;
 
 /// Largest file that is read, in bytes.
@@ -40,6 +41,8 @@ impl StoredProfile {
 pub(super) struct ProfileFile {
     pub(super) path: PathBuf,
     document: DocumentMut,
+    /// Absent: it is only read, or its folder is not there.
+    _lock: Option<ProfilesLock>,
 }
 
 /// Where the file is. `variable`: of the environment, without what is empty.
@@ -49,18 +52,27 @@ pub(super) fn path(variable: &dyn Fn(&str) -> Option<String>) -> Result<PathBuf,
 }
 
 impl ProfileFile {
+    /// Reads the file for a change, which no other `ledgerctl` makes meanwhile. Where its folder is not there, there is nothing to change.
+    pub(super) async fn open_to_change(path: PathBuf) -> Result<Self, CommandError> {
+        let target = followed(&path).map_err(|error| cannot_write(&path, &error))?;
+        let lock = if folder(&target).is_dir() { Some(ProfilesLock::take(&target).await?) } else { None };
+        Ok(Self { _lock: lock, ..Self::open(path)? })
+    }
+
+    /// As [`ProfileFile::open_to_change`], where profiles are to be added: makes the folder.
+    pub(super) async fn open_to_add(path: PathBuf) -> Result<Self, CommandError> {
+        let made = followed(&path).and_then(|target| made(folder(&target)));
+        made.map_err(|error| cannot_write(&path, &error))?;
+        Self::open_to_change(path).await
+    }
+
     /// Reads the file; one that is not there has no profiles.
     pub(super) fn open(path: PathBuf) -> Result<Self, CommandError> {
         let wrong = |problem: String| CommandError::refused(format!("{}: {problem}", path.display()));
         let mut text = String::new();
-        match fs::File::open(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(wrong(format!("cannot be read: {error}"))),
-            Ok(file) => {
-                file.take(LARGEST + 1)
-                    .read_to_string(&mut text)
-                    .map_err(|error| wrong(format!("cannot be read: {error}")))?;
-            }
+        if let Some(file) = open_profiles(&path).map_err(CommandError::refused)? {
+            let read = file.take(LARGEST + 1).read_to_string(&mut text);
+            read.map_err(|error| wrong(format!("cannot be read: {error}")))?;
         }
         if text.len() as u64 > LARGEST {
             return Err(wrong("it has more than 1 MiB, so it is no file of profiles".to_owned()));
@@ -72,7 +84,7 @@ impl ProfileFile {
             let place = line.map(|line| format!(" in line {line}")).unwrap_or_default();
             wrong(format!("it is no TOML{place}: mend it, or move it away"))
         })?;
-        let file = Self { path, document };
+        let file = Self { path, document, _lock: None };
         file.check().map_err(|problem| CommandError::refused(format!("{}: {problem}", file.path.display())))?;
         Ok(file)
     }
@@ -148,13 +160,12 @@ impl ProfileFile {
 
     /// Writes the file whole or not at all, for its user alone. A symbolic link in its place stays: what it leads to is written.
     pub(super) fn save(&self) -> Result<(), CommandError> {
-        self.written().map_err(|error| CommandError::refused(format!("cannot write {}: {error}", self.path.display())))
+        self.written().map_err(|error| cannot_write(&self.path, &error))
     }
 
     fn written(&self) -> io::Result<()> {
         let path = followed(&self.path)?;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        made(folder)?;
+        let folder = folder(&path);
         // Readable by its user alone.
         let mut file = tempfile::NamedTempFile::new_in(folder)?;
         file.write_all(self.document.to_string().as_bytes())?;
@@ -179,6 +190,14 @@ fn followed(path: &Path) -> io::Result<PathBuf> {
     Err(io::Error::other("too many symbolic links lead to each other"))
 }
 
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn cannot_write(path: &Path, error: &io::Error) -> CommandError {
+    CommandError::refused(format!("cannot write {}: {error}", path.display()))
+}
+
 /// Makes a folder, for its user alone.
 fn made(folder: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
@@ -198,6 +217,8 @@ mod tests {
     fn file(folder: &Path, text: &str) -> Result<ProfileFile, String> {
         let path = folder.join("config.toml");
         fs::write(&path, text).unwrap();
+        #[cfg(unix)]
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
         ProfileFile::open(path).map_err(|error| error.to_string())
     }
 
@@ -221,19 +242,22 @@ mod tests {
     }
 
     #[cfg(unix)]
-    #[test]
-    fn only_its_user_may_read_it_and_a_link_is_written_through() {
+    #[tokio::test]
+    async fn only_its_user_may_read_it_and_a_link_is_written_through() {
         use std::os::unix::fs::{PermissionsExt as _, symlink};
         let folder = tempfile::tempdir().unwrap();
         let link = folder.path().join("config.toml");
         symlink("real/profiles.toml", &link).unwrap();
-        let mut file = ProfileFile::open(link.clone()).unwrap();
+        let mut file = ProfileFile::open_to_add(link.clone()).await.unwrap();
         file.set("default", &profile("http://127.0.0.1:1"));
         file.save().unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!((mode(&link), mode(&folder.path().join("real"))), (0o600, 0o700));
-        assert_eq!(ProfileFile::open(link).unwrap().names(), ["default"]);
+        assert_eq!(ProfileFile::open(link.clone()).unwrap().names(), ["default"]);
+        fs::set_permissions(&link, fs::Permissions::from_mode(0o660)).unwrap();
+        let refused = ProfileFile::open(link.clone()).err().unwrap().to_string();
+        assert!(refused.contains(&format!("chmod 600 {}", link.display())), "{refused}");
     }
 
     #[test]

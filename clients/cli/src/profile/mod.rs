@@ -4,6 +4,7 @@ mod add;
 mod file;
 mod in_use;
 mod list;
+mod profiles_lock;
 mod switch;
 
 use std::process::ExitCode;
@@ -22,8 +23,8 @@ use file::ProfileFile;
   ledgerctl profile use production
   ledgerctl prompt list --profile production
 
-Profiles are kept in LEDGER_CONFIG, or in prompt-ledger/config.toml in XDG_CONFIG_HOME or ~/.config, a file that only its user may read. The \
-clients of all languages read it too: LEDGER_PROFILE names the profile they use, `default` where it is not set.")]
+Profiles are kept in LEDGER_CONFIG, or in prompt-ledger/config.toml in XDG_CONFIG_HOME or ~/.config, a file that only its user may read: \
+one that others may read or change, or that belongs to another user than root, is refused. The clients of all languages read it too: LEDGER_PROFILE names the profile they use, `default` where it is not set.")]
 pub(crate) struct ProfileArgs {
     #[command(subcommand)]
     command: ProfileCommand,
@@ -47,12 +48,12 @@ impl ProfileArgs {
         connection: ConnectionArgs,
         output: &mut Output<'_>,
     ) -> Result<ExitCode, CommandError> {
-        let file = ProfileFile::open(file::path(&variable)?)?;
+        let path = file::path(&variable)?;
         match self.command {
-            ProfileCommand::Add(add) => add.run(connection, file, output).await?,
-            ProfileCommand::List(list) => list.run(&connection, &file, output)?,
-            ProfileCommand::Use(switch) => switch.run(file, output)?,
-            ProfileCommand::Remove(remove) => remove.run(file, output)?,
+            ProfileCommand::Add(add) => add.run(connection, path, output).await?,
+            ProfileCommand::List(list) => list.run(&connection, &ProfileFile::open(path)?, output)?,
+            ProfileCommand::Use(switch) => switch.run(ProfileFile::open_to_change(path).await?, output)?,
+            ProfileCommand::Remove(remove) => remove.run(ProfileFile::open_to_change(path).await?, output)?,
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -107,6 +107,25 @@ async fn nothing_is_lost_and_nothing_is_kept_that_does_not_work() {
     assert!(output.status.code() == Some(3) && text(&output.stderr).contains("https://127.0.0.1:1"), "{output:?}");
 }
 
+#[tokio::test]
+async fn profiles_that_are_added_at_once_are_all_kept() {
+    let (ledger, _model) = ledger().await;
+    let home = tempfile::tempdir().unwrap();
+    let names: Vec<String> = (0..12).map(|number| format!("p{number:02}")).collect();
+    let adds = names.iter().map(|name| {
+        let add = ["profile", "add", name, "--server", "http://127.0.0.1:1", "--no-check"];
+        tokio::spawn(run(at_home(&ledger, home.path(), &add)))
+    });
+    for added in adds.collect::<Vec<_>>() {
+        let added = added.await.unwrap();
+        assert!(added.status.success(), "{added:?}");
+    }
+    let listed = run(at_home(&ledger, home.path(), &["profile", "list", "--json"])).await;
+    let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
+    let kept: Vec<_> = listed["profiles"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+    assert_eq!(kept, names);
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_key_that_is_asked_for_in_vain_leaves_the_terminal_as_it_was() {

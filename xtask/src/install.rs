@@ -101,6 +101,18 @@ pub fn systemd() -> Result<()> {
     apt_install(&["systemd"]).map_err(|why| format!("{why}\n{by_hand}").into())
 }
 
+/// The shells that ledgerctl writes completions for, each of which is asked for some.
+pub fn shells() -> Result<()> {
+    let missing: Vec<&str> = ["bash", "zsh", "fish"].into_iter().filter(|shell| on_path(shell).is_none()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    apt_install(&missing).map_err(|why| {
+        let by_hand = format!("apt-get install --no-install-recommends {}", missing.join(" "));
+        format!("{why}\ninstall them by hand: {by_hand}").into()
+    })
+}
+
 /// The command that builds a kustomization: `kubectl kustomize`, or `kustomize build`, built into the target folder.
 pub fn kustomize(workspace: &Workspace) -> Result<Vec<PathBuf>> {
     let folder = workspace.target.join("tools");

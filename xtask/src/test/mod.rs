@@ -23,8 +23,8 @@ use crate::{CommandOutcome, install};
 /// when fewer than 90 % of the hand-written lines were reached, or when any line of the pure rules (crates/domain,
 /// crates/template) was not; those it lists. The last line reads `N passed, N failed`.
 ///
-/// It installs what it needs and does not find: the LLVM tools of the toolchain, cargo-llvm-cov, grpcurl, docker-compose, systemd-analyze, jq,
-/// Postgres, PgBouncer, Redis, RabbitMQ and Prometheus. The tests run on private instances of the services, which it starts on free
+/// It installs what it needs and does not find: the LLVM tools of the toolchain, cargo-llvm-cov, grpcurl, docker-compose, systemd-analyze, zsh,
+/// fish, jq, Postgres, PgBouncer, Redis, RabbitMQ and Prometheus. The tests run on private instances of the services, which it starts on free
 /// ports and ends with itself; PgBouncer is started by the tests that need it.
 /// Tests find the path of grpcurl in the environment variable GRPCURL, the services in TEST_POSTGRES_URL, TEST_REDIS_URL
 /// and TEST_AMQP_URL, and in OLDER_BINARIES the server and the worker of an older release (empty without `--older`).
@@ -64,6 +64,7 @@ pub(crate) fn run(args: &TestArgs) -> CommandOutcome {
     let grpcurl = install::grpcurl(&workspace)?;
     install::compose()?;
     install::systemd()?;
+    install::shells()?;
     let older = if args.older { older::binaries(&workspace)? } else { OsString::new() };
     // The services end when this is dropped.
     let runtime = services::runtime()?;

@@ -1,5 +1,6 @@
 //! The live table: one row for each execution, brought up to date in its place. Pure: no I/O, no clock.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use prompt_ledger_client::{StateChange, TailUpdate, v1};
@@ -18,11 +19,19 @@ const MOST_ROWS: usize = 10_000;
 /// Lines above the rows: the counts and the headings.
 const HEAD: usize = 2;
 
-/// What is known of the executions.
+/// What is known of the executions. An update takes a time that does not grow with their number, but for a logarithm.
 #[derive(Debug, Default)]
 pub(super) struct LiveTable {
-    /// In the order in which they were first seen.
-    rows: Vec<LiveRow>,
+    /// By the order in which they were first seen.
+    rows: BTreeMap<u64, LiveRow>,
+    /// The place of each row, by its execution's id.
+    places: HashMap<String, u64>,
+    /// The places of those that have ended.
+    over: BTreeSet<u64>,
+    /// That of the next row.
+    next_place: u64,
+    queued: u64,
+    running: u64,
     succeeded: u64,
     failed: u64,
     canceled: u64,
@@ -80,44 +89,63 @@ impl LiveTable {
             TailUpdate::Changed { change, execution } => LiveRow::changed(change, execution.as_deref()),
             _ => return,
         };
-        let known = self.rows.iter().rposition(|known| known.id == row.id);
-        let was_over = known.and_then(|index| self.rows.get(index)).is_some_and(|known| is_over(known.status));
-        if was_over {
+        let known = self.places.get(&row.id).copied();
+        let before = known.and_then(|place| self.rows.get(&place)).map(|known| known.status);
+        if before.is_some_and(is_over) {
             return;
         }
-        match row.status {
-            Status::Succeeded => self.succeeded += 1,
-            Status::Failed => self.failed += 1,
-            Status::Canceled => self.canceled += 1,
-            Status::Queued | Status::Running | Status::Unspecified => {}
+        let is_kept = known.is_some() || self.rows.len() < MOST_ROWS || is_over(row.status);
+        if let Some(count) = before.and_then(|status| self.count(status)) {
+            *count -= 1;
         }
-        let has_room = self.rows.len() < MOST_ROWS || is_over(row.status);
-        match known.and_then(|index| self.rows.get_mut(index)) {
-            Some(known) => *known = row,
-            None if has_room => self.rows.push(row),
-            None => {}
+        // Of those without a row the ends alone are counted.
+        if let Some(count) = Some(row.status).filter(|_| is_kept).and_then(|status| self.count(status)) {
+            *count += 1;
         }
+        if !is_kept {
+            return;
+        }
+        let place = known.unwrap_or_else(|| {
+            self.next_place += 1;
+            self.places.insert(row.id.clone(), self.next_place);
+            self.next_place
+        });
+        if is_over(row.status) {
+            self.over.insert(place);
+        }
+        self.rows.insert(place, row);
+    }
+
+    /// How many are in a state, or have come to it where it is an end.
+    fn count(&mut self, status: Status) -> Option<&mut u64> {
+        match status {
+            Status::Queued => Some(&mut self.queued),
+            Status::Running => Some(&mut self.running),
+            Status::Succeeded => Some(&mut self.succeeded),
+            Status::Failed => Some(&mut self.failed),
+            Status::Canceled => Some(&mut self.canceled),
+            Status::Unspecified => None,
+        }
+    }
+
+    /// Takes out the row that ended and was seen first.
+    fn leave(&mut self) -> Option<LiveRow> {
+        let row = self.rows.remove(&self.over.pop_first()?)?;
+        self.places.remove(&row.id);
+        Some(row)
     }
 
     /// Whether there is a row that shows how long something has taken until now.
     pub(super) fn is_ticking(&self) -> bool {
-        self.rows.iter().any(|row| !is_over(row.status))
+        self.over.len() < self.rows.len()
     }
 
     /// What to draw in a window. `now`: since 1970.
     pub(super) fn frame(&mut self, window: TerminalWindow, now: Duration, colours: bool) -> LiveFrame {
         let room = window.lines.saturating_sub(HEAD + 1).max(1);
         // The oldest ended ones leave first.
-        let mut too_many = self.rows.len().saturating_sub(room);
-        let mut leaving = Vec::new();
-        self.rows.retain(|row| {
-            let leaves = too_many > 0 && is_over(row.status);
-            if leaves {
-                too_many -= 1;
-                leaving.push(row.clone());
-            }
-            !leaves
-        });
+        let too_many = self.rows.len().saturating_sub(room);
+        let leaving: Vec<LiveRow> = std::iter::from_fn(|| self.leave()).take(too_many).collect();
         let hidden = self.rows.len().saturating_sub(room);
         let mut table = Table::new(&[
             TableColumn::Left("UTC"),
@@ -129,8 +157,8 @@ impl LiveTable {
             TableColumn::Right("COST"),
             TableColumn::Left("ERROR"),
         ]);
-        let shown = self.rows.iter().skip(hidden);
-        leaving.iter().chain(shown).for_each(|row| table.row(row.cells(now)));
+        let newest: Vec<&LiveRow> = self.rows.values().rev().take(room).collect();
+        leaving.iter().chain(newest.into_iter().rev()).for_each(|row| table.row(row.cells(now)));
         // The last column is left free: some terminals wrap behind it.
         let columns = window.columns.saturating_sub(1).max(1);
         let mut lines = table.lines(colours, Some(columns)).into_iter();
@@ -141,14 +169,9 @@ impl LiveTable {
     }
 
     fn counts(&self, hidden: usize) -> String {
-        let now = |status: Status| self.rows.iter().filter(|row| row.status == status).count();
         let mut counts = format!(
             "{} queued, {} running · {} succeeded, {} failed, {} canceled",
-            now(Status::Queued),
-            now(Status::Running),
-            self.succeeded,
-            self.failed,
-            self.canceled
+            self.queued, self.running, self.succeeded, self.failed, self.canceled
         );
         if hidden > 0 {
             counts.push_str(&format!(" · {hidden} older ones do not fit"));
@@ -329,12 +352,33 @@ mod tests {
 
     #[test]
     fn rows_are_bounded() {
-        let mut table = table(&[("a", Status::Queued)]);
-        let row = table.rows[0].clone();
-        table.rows.resize(MOST_ROWS, row);
-        table.apply(&changed("late", Status::Queued));
-        assert_eq!(table.rows.len(), MOST_ROWS);
+        let mut table = LiveTable::default();
+        for number in 0..2 * MOST_ROWS {
+            table.apply(&changed(&number.to_string(), Status::Queued));
+        }
+        assert_eq!((table.rows.len(), table.places.len(), table.queued), (MOST_ROWS, MOST_ROWS, MOST_ROWS as u64));
         table.apply(&changed("late", Status::Failed));
-        assert_eq!((table.rows.len(), table.failed), (MOST_ROWS + 1, 1));
+        table.apply(&changed("0", Status::Running));
+        assert_eq!((table.rows.len(), table.running, table.failed), (MOST_ROWS + 1, 1, 1));
+        table.frame(WIDE, NOW, false);
+        assert_eq!((table.rows.len(), table.places.len(), table.over.len()), (MOST_ROWS, MOST_ROWS, 0));
+    }
+
+    #[test]
+    fn what_is_counted_is_what_the_rows_say() {
+        let mut table = LiveTable::default();
+        // Each execution in a different order of states, some of them repeated and some of them late.
+        let states =
+            [Status::Queued, Status::Running, Status::Queued, Status::Running, Status::Succeeded, Status::Running];
+        for step in 0..states.len() {
+            for id in 0..50_usize {
+                table.apply(&changed(&id.to_string(), states[(step + id) % states.len()]));
+                let now = |status: Status| table.rows.values().filter(|row| row.status == status).count() as u64;
+                assert_eq!((table.queued, table.running), (now(Status::Queued), now(Status::Running)));
+                assert_eq!(table.over.len() as u64, now(Status::Succeeded));
+            }
+            table.frame(WIDE, NOW, false);
+        }
+        assert!(table.succeeded >= 50 && table.places.len() == table.rows.len(), "{table:?}");
     }
 }

@@ -1,16 +1,20 @@
 //! Completions and the manual.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
 use super::{ledgerctl_alone, run, text};
 
-/// What a shell says; absent where it is not installed.
-async fn shell(program: &str, arguments: &[&str]) -> Option<Output> {
-    let is_there = Command::new(program).arg("--version").output().is_ok();
-    let mut command = Command::new(program);
-    command.args(arguments);
-    if is_there { Some(run(command).await) } else { None }
+/// What a shell says, with no settings of a user.
+async fn asked(shell: &str, arguments: &[&str]) -> String {
+    let is_there = Command::new(shell).arg("--version").output().is_ok();
+    assert!(is_there, "{shell} is needed: `cargo xtask test` installs it, or apt-get install {shell}");
+    let home = tempfile::tempdir().unwrap();
+    let mut command = Command::new(shell);
+    command.args(arguments).env("HOME", home.path()).stdin(std::process::Stdio::null());
+    let said = run(command).await;
+    assert!(said.status.success() && said.stderr.is_empty(), "{shell}: {said:?}");
+    text(&said.stdout)
 }
 
 async fn script(folder: &Path, shell: &str) -> String {
@@ -28,22 +32,18 @@ async fn shells_complete_commands() {
     let asks = format!(
         "source {bash}; COMP_WORDS=(ledgerctl prompt g); COMP_CWORD=2; _ledgerctl ledgerctl g prompt; echo \"${{COMPREPLY[@]}}\""
     );
-    let said = shell("bash", &["--norc", "-c", &asks]).await.expect("bash is needed");
-    assert_eq!((&*text(&said.stdout), &*text(&said.stderr)), ("get\n", ""));
+    assert_eq!(asked("bash", &["--norc", "-c", &asks]).await, "get\n");
     let zsh = script(folder.path(), "zsh").await;
-    if let Some(said) = shell(
-        "zsh",
-        &["-f", "-c", &format!("autoload -U compinit; compinit -u -D; source {zsh}; whence -w _ledgerctl")],
-    )
-    .await
-    {
-        assert!(text(&said.stdout).contains("_ledgerctl: function"), "{said:?}");
-    }
+    // Completions run in the line editor alone: here those that it would offer are printed.
+    let asks = format!(
+        "autoload -U compinit; compinit -u -D; source {zsh}; compdef _ledgerctl ledgerctl; \
+         _describe() {{ print -l -- ${{(P)${{@[(r)*commands]}}}} }}; whence -w _ledgerctl; _ledgerctl__subcmd__prompt_commands"
+    );
+    let said = asked("zsh", &["-f", "-c", &asks]).await;
+    assert!(said.contains("_ledgerctl: function") && said.contains("\nget:"), "{said}");
     let fish = script(folder.path(), "fish").await;
     let asks = format!("source {fish}; complete -C 'ledgerctl prompt g'");
-    if let Some(said) = shell("fish", &["--no-config", "-c", &asks]).await {
-        assert!(text(&said.stdout).starts_with("get"), "{said:?}");
-    }
+    assert!(asked("fish", &["--no-config", "-c", &asks]).await.starts_with("get\t"));
 }
 
 #[tokio::test]
@@ -67,8 +67,9 @@ async fn each_command_has_a_page_that_renders() {
         assert!(page.contains(".SH NAME") && page.contains(".SH SYNOPSIS"), "{}", path.display());
     }
     let page = pages.join("ledgerctl-exec-run.1");
-    if let Some(said) = shell("man", &["-l", "--warnings", page.to_str().unwrap()]).await {
-        let shown = text(&said.stdout);
-        assert!(shown.contains("ledgerctl exec run greet --var name=Ada") && said.stderr.is_empty(), "{said:?}");
+    // Where there is no `man`, the pages were read as far as above.
+    if Command::new("man").arg("--version").output().is_ok() {
+        let shown = asked("man", &["-l", "--warnings", page.to_str().unwrap()]).await;
+        assert!(shown.contains("ledgerctl exec run greet --var name=Ada"), "{shown}");
     }
 }

@@ -31,6 +31,7 @@ mod since;
 mod status_arg;
 mod stop_signal;
 mod style;
+mod symbolic_links;
 mod table;
 mod tail;
 mod transfer;

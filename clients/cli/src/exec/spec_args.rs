@@ -185,7 +185,7 @@ mod tests {
         let read = read.unwrap();
         assert_eq!((read.len(), &*read[0].content, read[1].parts.len()), (2, "hi", 1));
         for (text, said) in [
-            ("{}", "invalid type"),
+            ("{}", "no array"),
             ("[]", "none"),
             ("[{\"rolle\": 1}]", "rolle"),
             ("[1]", "--messages -"),

@@ -9,6 +9,7 @@ use toml_edit::{DocumentMut, Item, Table, TableLike, value};
 
 use super::profiles_lock::ProfilesLock;
 use crate::failure::CommandError;
+use crate::symbolic_links::followed;
 
 /// Largest file that is read, in bytes.
 const LARGEST: u64 = 1 << 20;
@@ -175,19 +176,6 @@ impl ProfileFile {
         fs::File::open(folder)?.sync_all()?;
         Ok(())
     }
-}
-
-/// Where a path leads to by symbolic links, also where nothing is there yet.
-fn followed(path: &Path) -> io::Result<PathBuf> {
-    let mut path = path.to_owned();
-    // As many as Linux follows.
-    for _ in 0..40 {
-        match fs::read_link(&path) {
-            Ok(target) => path = path.parent().unwrap_or(Path::new("")).join(target),
-            Err(_) => return Ok(path),
-        }
-    }
-    Err(io::Error::other("too many symbolic links lead to each other"))
 }
 
 fn folder(path: &Path) -> &Path {

@@ -85,6 +85,9 @@ pub(crate) fn parse(text: &str) -> Result<YamlNode, FileFault> {
             "begins a second document: leave out the line `---`".to_owned()
         } else if is_bound {
             format!("holds more than {MAX_DEPTH} levels or {MAX_NODES} values, repeated ones included: is it a prompt?")
+        } else if let serde_saphyr::Error::DuplicateMappingKey { key, .. } = error.without_snippet() {
+            let key = key.as_deref().map_or_else(|| "a key".to_owned(), |key| format!("the key `{key}`"));
+            format!("has {key} twice: leave out one of them")
         } else {
             format!("is no YAML that can be read: {said}")
         };
@@ -240,7 +243,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_told_with_its_line() {
         for (text, line, said) in [
-            ("a: 1\na: 2\n", 2, "uplicate"),
+            ("a: 1\na: 2\n", 2, "has the key `a` twice: leave out"),
             ("a: [1, 2\nb: 3\n", 2, ""),
             ("a: .nan\n", 1, "finite"),
             ("a: !secret x\n", 1, "tag"),

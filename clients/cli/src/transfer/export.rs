@@ -16,6 +16,7 @@ use crate::failure::CommandError;
 use crate::output::{AnswerFormat, Output};
 use crate::progress::ProgressNotes;
 use crate::stop_signal::{StopSignal, StopSignals};
+use crate::symbolic_links::followed;
 use crate::visible::{Place, visible};
 
 /// How long the server may be silent.
@@ -114,7 +115,7 @@ impl ExportTarget {
             return Ok((Self::Special { file, path: path.to_owned() }, StopSignals::default()));
         }
         // A link stays one: what it leads to is replaced.
-        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let path = followed(path).map_err(cannot)?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let cannot = |error| cannot_write(&path, &error);
         let signals = StopSignals::listen(&[StopSignal::Interrupt, StopSignal::HangUp, StopSignal::Terminate]);

@@ -265,4 +265,9 @@ async fn who_could_read_an_export_can_read_the_one_that_replaces_it() {
     fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
     exported(&ledger, &file).await;
     assert_eq!(mode(), 0o640);
+    // A link stays one, also where nothing is there yet.
+    let link = folder.path().join("link.jsonl");
+    std::os::unix::fs::symlink("b.jsonl", &link).unwrap();
+    exported(&ledger, &link).await;
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink() && folder.path().join("b.jsonl").is_file());
 }

@@ -41,6 +41,7 @@ mod variables;
 mod visible;
 mod watch;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
@@ -50,6 +51,7 @@ use crate::failure::{CommandError, EXIT_CODES};
 use crate::output::{FormatArgs, Output};
 use crate::remote_command::{RemoteCommand, done};
 use crate::style::Tone;
+use crate::visible::{Place, visible};
 
 /// Every task on a Prompt Ledger, from a terminal or a script
 ///
@@ -102,8 +104,12 @@ enum LedgerctlCommand {
 }
 
 fn main() -> ExitCode {
-    let matches = Ledgerctl::command().get_matches();
-    let cli = Ledgerctl::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let parsed = Ledgerctl::command().try_get_matches();
+    let parsed = parsed.and_then(|matches| Ok((Ledgerctl::from_arg_matches(&matches)?, matches)));
+    let (cli, matches) = match parsed {
+        Ok(parsed) => parsed,
+        Err(error) => return misread(&error),
+    };
     let mut output = Output::standard(cli.format.into());
     if let Some(warning) = connection::exposed_key(&matches) {
         output.note_as(Tone::Warning, &format!("ledgerctl: {warning}"));
@@ -117,6 +123,18 @@ fn main() -> ExitCode {
             failure.exit_code()
         }
     }
+}
+
+/// Shows the help that was asked for, or what is wrong with the command line, of which it quotes arguments; the exit code.
+fn misread(error: &clap::Error) -> ExitCode {
+    let is_hidden = |argument: &str| visible(argument, Place::Line) != argument;
+    // A failure to write is not told: there is nowhere to tell it.
+    if std::env::args_os().any(|argument| is_hidden(&argument.to_string_lossy())) {
+        write!(std::io::stderr(), "{}", visible(&error.render().to_string(), Place::Text)).unwrap_or_default();
+    } else {
+        error.print().unwrap_or_default();
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
 fn run(cli: Ledgerctl, output: &mut Output<'_>) -> Result<ExitCode, CommandError> {

@@ -184,13 +184,9 @@ mod tests {
             messages("-", &br#"[{"role": "user", "content": "hi"}, {"role": "user", "parts": [{"text": "x"}]}]"#[..]);
         let read = read.unwrap();
         assert_eq!((read.len(), &*read[0].content, read[1].parts.len()), (2, "hi", 1));
-        for (text, said) in [
-            ("{}", "no array"),
-            ("[]", "none"),
-            ("[{\"rolle\": 1}]", "rolle"),
-            ("[1]", "--messages -"),
-            ("", "EOF"),
-        ] {
+        for (text, said) in
+            [("{}", "no array"), ("[]", "none"), ("[{\"rolle\": 1}]", "rolle"), ("[1]", "--messages -"), ("", "EOF")]
+        {
             let refused = messages("-", text.as_bytes()).unwrap_err().to_string();
             assert!(refused.contains(said) && refused.contains("JSON array"), "{text}: {refused}");
         }

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use tokio::net::TcpListener;
 
-use super::{ledger, ledgerctl, run, text};
+use super::{ledger, ledgerctl, ledgerctl_alone, run, text};
 
 const UNKNOWN: &str = "0190163d-8694-739b-aea5-966c26f8ad91";
 
@@ -99,4 +99,22 @@ async fn the_help_is_for_who_has_never_seen_it_and_shows_no_key() {
         assert!(output.status.success() && said.contains("LEDGER_SERVER"), "{said}");
         assert!(!said.contains("very-secret"), "{said}");
     }
+}
+
+#[tokio::test]
+async fn an_argument_that_is_quoted_controls_no_terminal() {
+    for arguments in [
+        &["ge\u{1b}[2Jt"][..],
+        &["prompt", "get", "greet", "--version", "1\u{1b}]0;title\u{7}"],
+        &["prompt", "list", "--mode", "gr\u{202e}teeg"],
+        &["exec", "run", "greet", "--var", "\u{9b}31m"],
+    ] {
+        let output = run(ledgerctl_alone(arguments)).await;
+        let complaint = text(&output.stderr);
+        assert_eq!((output.status.code(), &*text(&output.stdout)), (Some(2), ""), "{complaint}");
+        let hidden = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+        assert!(complaint.contains("--help") && !complaint.contains(hidden), "{complaint:?}");
+    }
+    let help = run(ledgerctl_alone(&["prompt", "--help"])).await;
+    assert!(help.status.success() && text(&help.stdout).contains("Usage:"), "{help:?}");
 }

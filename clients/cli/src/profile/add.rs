@@ -141,6 +141,9 @@ fn asked_key(server: &str) -> Result<(String, StopSignals), CommandError> {
     if io::stdin().is_terminal() {
         // From now on Ctrl-C does not end the process, which would leave the terminal without echo.
         let signals = StopSignals::listen(&[StopSignal::Interrupt]).map_err(CommandError::refused)?;
+        #[cfg(unix)]
+        let _silent = super::silent_terminal::SilentTerminal::begin()
+            .map_err(|error| CommandError::refused(format!("the key cannot be asked for: {error}")))?;
         let asked = rpassword::prompt_password(format!(
             "API key of {}, which is not shown (empty: none): ",
             without_user(server)

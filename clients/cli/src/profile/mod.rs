@@ -5,6 +5,8 @@ mod file;
 mod in_use;
 mod list;
 mod profiles_lock;
+#[cfg(unix)]
+mod silent_terminal;
 mod switch;
 
 use std::process::ExitCode;

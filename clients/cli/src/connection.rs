@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
-use prompt_ledger_client::{Client, ClientKey, LedgerError, Options, OptionsError, is_loopback};
+use prompt_ledger_client::{Client, ClientKey, LedgerError, Options, OptionsError, is_loopback, without_user};
 use tonic::transport::Uri;
 use tonic::{Request, Response, Status};
 
@@ -62,17 +62,14 @@ impl LedgerConnection {
             options.api_key = DEVELOPMENT_KEY.into();
         }
         let server = options.url.clone();
-        if without_user(&server) != server {
-            return Err(CommandError::refused(format!(
-                "the server's URL holds a user or a password, which a ledger does not ask for: write {}; the key comes by --key-file, \
-                 LEDGER_API_KEY or a profile",
-                without_user(&server)
-            )));
-        }
         let client = Client::connect(options).map_err(|error| match error {
             OptionsError::Plaintext(host) => CommandError::refused(format!(
                 "the API key would go to `{host}` unencrypted, where anyone on the way can read it: write https:// for a \
                  server with TLS, or add --allow-plaintext where the way is safe"
+            )),
+            OptionsError::UserInfo(bare) => CommandError::refused(format!(
+                "the server's URL holds a user or a password, which a ledger does not ask for: write {bare}; the key comes by --key-file, \
+                 LEDGER_API_KEY or a profile"
             )),
             error => CommandError::refused(error),
         })?;
@@ -80,7 +77,7 @@ impl LedgerConnection {
     }
 
     /// Makes a call of a generated client and waits for its answer, 30 s at most:
-    /// `connection.ask(request, |client, request| async move { client.registry().set_label(request).await })`.
+    /// `connection.ask(request, |client, request| async move { client.registry().update_prompt(request).await })`.
     pub(crate) async fn ask<Q, A, F>(
         &self,
         request: Q,
@@ -89,21 +86,10 @@ impl LedgerConnection {
     where
         F: Future<Output = Result<Response<A>, Status>>,
     {
-        self.try_ask(request, send).await.map_err(|error| self.failed(error))
-    }
-
-    /// As [`LedgerConnection::ask`], for who decides by the error.
-    pub(crate) async fn try_ask<Q, A, F>(
-        &self,
-        request: Q,
-        send: impl FnOnce(Client, Request<Q>) -> F,
-    ) -> Result<A, LedgerError>
-    where
-        F: Future<Output = Result<Response<A>, Status>>,
-    {
         let mut request = Request::new(request);
         request.set_timeout(ANSWER_WITHIN);
-        Ok(send(self.client.clone(), request).await?.into_inner())
+        let answer = send(self.client.clone(), request).await;
+        Ok(answer.map_err(|status| self.failed(status))?.into_inner())
     }
 
     /// Fails at once where no server answers: calls that are repeated would try for 30 s, in case that one starts.
@@ -203,16 +189,6 @@ impl ConnectionArgs {
     }
 }
 
-/// The URL without a user and a password.
-pub(crate) fn without_user(url: &str) -> String {
-    let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
-    match rest.rsplit_once('@') {
-        Some((_, host)) if scheme.is_empty() => host.to_owned(),
-        Some((_, host)) => format!("{scheme}://{host}"),
-        None => url.to_owned(),
-    }
-}
-
 /// Whether the URL is loopback: the development key must not be sent elsewhere.
 fn leads_here(url: &str) -> bool {
     url.parse::<Uri>().is_ok_and(|url| is_loopback(&url))
@@ -258,7 +234,6 @@ mod tests {
             let failure = arguments(url, "pl_k").connect().err().unwrap().to_string();
             assert!(failure.contains(&format!("write {bare};")) && !failure.contains("pl_se"), "{failure}");
         }
-        assert_eq!(without_user("https://h:1"), "https://h:1");
     }
 
     #[tokio::test]

@@ -6,6 +6,8 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 use tonic::{Code, Request, Response, Status};
 
+use crate::LOG;
+use crate::error::reason;
 use crate::following::chance;
 use crate::ledger_error::{LedgerError, is_late};
 use crate::retry::{RetryDecision, RetryMoment, RetryWindow, StreamFailure};
@@ -44,8 +46,23 @@ impl Repeat {
     }
 }
 
-/// Sends a request, and again where that is of use, until `limit` is over. The server is told how much of it is left.
+/// A call of a generated client: `asked!(client, executions.get_execution, request, limit, repeat)`.
+macro_rules! asked {
+    ($client:expr, $service:ident . $method:ident, $request:expr, $limit:expr, $repeat:expr) => {{
+        let client = $client.clone();
+        let name = concat!(stringify!($service), ".", stringify!($method));
+        $crate::calls::call(name, $request, $limit, $repeat, move |request| {
+            let mut service = client.$service();
+            async move { service.$method(request).await }
+        })
+    }};
+}
+pub(crate) use asked;
+
+/// Sends a request, and again where that is of use, until `limit` is over. The server is told how much of it is left. `name` is that of
+/// the call, for the log.
 pub(crate) async fn call<Q, A, F>(
+    name: &'static str,
     request: Q,
     limit: Duration,
     repeat: Repeat,
@@ -62,15 +79,29 @@ where
         let mut asking = Request::new(request.clone());
         asking.set_timeout(left);
         let status = match timeout(left, send(asking)).await {
-            Ok(Ok(answer)) => return Ok(answer.into_inner()),
+            Ok(Ok(answer)) => {
+                tracing::debug!(target: LOG, call = name, took = ?began.elapsed(), "a call was answered");
+                return Ok(answer.into_inner());
+            }
             Ok(Err(status)) => status,
-            Err(_) => return Err(LedgerError::late(limit)),
+            Err(_) => {
+                tracing::debug!(target: LOG, call = name, took = ?began.elapsed(), "a call was not answered in time");
+                return Err(LedgerError::late(limit));
+            }
         };
         let decision = repeat.decision(&status);
         let moment = RetryMoment { now: began.elapsed(), chance: chance() };
+        let (code, said) = (status.code(), reason(&status));
+        let said = said.as_deref().unwrap_or_default();
         match window.failed(status.clone().into(), decision, moment) {
-            Ok(delay) if moment.now + delay < limit => sleep(delay).await,
-            _ => return Err(status.into()),
+            Ok(delay) if moment.now + delay < limit => {
+                tracing::info!(target: LOG, call = name, ?code, reason = said, ?delay, "a call failed and is repeated");
+                sleep(delay).await;
+            }
+            _ => {
+                tracing::debug!(target: LOG, call = name, ?code, reason = said, took = ?moment.now, "a call failed");
+                return Err(status.into());
+            }
         }
     }
 }
@@ -98,7 +129,7 @@ mod tests {
     async fn asked(repeat: Repeat, answers: Vec<Status>) -> (Result<u8, LedgerError>, usize) {
         let answers = RefCell::new(VecDeque::from(answers));
         let times = RefCell::new(0);
-        let answer = call((), LIMIT, repeat, |request| {
+        let answer = call("test", (), LIMIT, repeat, |request| {
             assert!(request.metadata().get("grpc-timeout").is_some());
             *times.borrow_mut() += 1;
             let answer = answers.borrow_mut().pop_front().map_or_else(|| Ok(Response::new(7)), Err);
@@ -158,7 +189,8 @@ mod tests {
         let (answer, times) = asked(Repeat::Freely, vec![Status::unavailable("away"); 1_000]).await;
         assert_eq!(answer.unwrap_err().code, Code::Unavailable);
         assert!(times > 5 && began.elapsed() <= LIMIT, "{times} times in {:?}", began.elapsed());
-        let silent = call((), LIMIT, Repeat::Freely, |_| std::future::pending::<Result<Response<u8>, Status>>());
+        let silent =
+            call("test", (), LIMIT, Repeat::Freely, |_| std::future::pending::<Result<Response<u8>, Status>>());
         assert_eq!(silent.await.unwrap_err().code, Code::DeadlineExceeded);
     }
 }

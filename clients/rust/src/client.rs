@@ -15,10 +15,11 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use crate::cache_file::CacheFile;
+use crate::call_preparation::Connection;
 use crate::executing::RegisteredHashes;
 use crate::following::WatchTimeouts;
 use crate::ledger_error::LedgerError;
-use crate::options::{Connection, Options, OptionsError};
+use crate::options::{Options, OptionsError};
 use crate::prompt_cache::PromptCache;
 use crate::tail::Tail;
 use crate::watch::Updates;
@@ -43,11 +44,11 @@ impl Client {
     ///
     /// When the options are invalid. Whether the server is reachable is known only after the first call.
     pub fn connect(options: Options) -> Result<Self, OptionsError> {
-        let credentials = options.credentials()?;
+        let preparation = options.preparation()?;
         let channel = options.endpoint()?.connect_lazy();
         let pace = WatchTimeouts { patience: options.patience, silence: options.silence };
         let Options { url, project, timeout, .. } = options;
-        let connection = InterceptedService::new(channel, credentials);
+        let connection = InterceptedService::new(channel, preparation);
         Ok(Self { url, project, connection, pace, timeout, registered: Arc::default() })
     }
 

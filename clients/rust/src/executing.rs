@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use prompt_ledger_proto::v1;
 use tonic::Code;
 
-use crate::calls::{Repeat, call};
+use crate::calls::{Repeat, asked};
 use crate::client::Client;
 use crate::execution_handle::ExecutionHandle;
 use crate::ledger_error::LedgerError;
@@ -79,12 +79,8 @@ impl Client {
     /// What keeps the execution from being recorded, or that the server cannot be reached.
     pub async fn run(&self, spec: v1::ExecutionSpec) -> Result<RunOutcome, LedgerError> {
         let (limit, repeat) = (longest(&spec), Repeat::freely_if(!spec.idempotency_key.is_empty()));
-        let answer: v1::RunExecutionResponse =
-            call(v1::RunExecutionRequest { spec: Some(spec) }, limit, repeat, |request| {
-                let mut executions = self.executions();
-                async move { executions.run_execution(request).await }
-            })
-            .await?;
+        let request = v1::RunExecutionRequest { spec: Some(spec) };
+        let answer = asked!(self, executions.run_execution, request, limit, repeat).await?;
         ran(answer.execution, answer.reused)
     }
 
@@ -99,11 +95,7 @@ impl Client {
             spec.idempotency_key = unique_key()?;
         }
         let request = v1::SubmitExecutionRequest { spec: Some(spec) };
-        let answer: v1::SubmitExecutionResponse = call(request, self.timeout(), Repeat::Freely, |request| {
-            let mut executions = self.executions();
-            async move { executions.submit_execution(request).await }
-        })
-        .await?;
+        let answer = asked!(self, executions.submit_execution, request, self.timeout(), Repeat::Freely).await?;
         Ok(ExecutionHandle::submitted(self.clone(), answer))
     }
 
@@ -123,11 +115,8 @@ impl Client {
         request: v1::RegisterCodePromptsRequest,
     ) -> Result<Vec<v1::RegisteredPrompt>, LedgerError> {
         let dry_run = request.dry_run;
-        let answer: v1::RegisterCodePromptsResponse = call(request, self.timeout(), Repeat::Freely, |request| {
-            let mut code = self.code_registration();
-            async move { code.register_code_prompts(request).await }
-        })
-        .await?;
+        let answer =
+            asked!(self, code_registration.register_code_prompts, request, self.timeout(), Repeat::Freely).await?;
         if !dry_run {
             let registered = answer.registered.iter().map(|prompt| (prompt.name.clone(), prompt.checksum_hash.clone()));
             self.registered().lock().unwrap_or_else(PoisonError::into_inner).extend(registered);
@@ -152,11 +141,7 @@ impl Client {
         spec.selector = Some(v1::execution_spec::Selector::ChecksumHash(hash));
         let (limit, repeat) = (longest(&spec), Repeat::freely_if(!spec.idempotency_key.is_empty()));
         let request = v1::ExecuteCodePromptRequest { spec: Some(spec), mode: v1::ExecutionMode::Sync.into() };
-        let answer: v1::ExecuteCodePromptResponse = call(request, limit, repeat, |request| {
-            let mut code = self.code_registration();
-            async move { code.execute_code_prompt(request).await }
-        })
-        .await?;
+        let answer = asked!(self, code_registration.execute_code_prompt, request, limit, repeat).await?;
         ran(answer.execution, answer.reused)
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 use prompt_ledger_proto::v1;
 use tonic::Code;
 
-use crate::calls::{Repeat, call};
+use crate::calls::{Repeat, asked};
 use crate::client::Client;
 use crate::error::WatchError;
 use crate::ledger_error::LedgerError;
@@ -81,11 +81,8 @@ impl ExecutionHandle {
     /// `EXECUTION_NOT_FOUND`, or that the server cannot be reached.
     pub async fn get(&self) -> Result<v1::Execution, LedgerError> {
         let request = v1::GetExecutionRequest { execution_id: self.id.clone(), ..Default::default() };
-        let answer: v1::GetExecutionResponse = call(request, self.client.timeout(), Repeat::Freely, |request| {
-            let mut executions = self.client.executions();
-            async move { executions.get_execution(request).await }
-        })
-        .await?;
+        let limit = self.client.timeout();
+        let answer = asked!(self.client, executions.get_execution, request, limit, Repeat::Freely).await?;
         known(answer.execution)
     }
 
@@ -96,11 +93,8 @@ impl ExecutionHandle {
     /// `EXECUTION_FINISHED` where it had ended, or that the server cannot be reached.
     pub async fn cancel(&self, reason: impl Into<String>) -> Result<v1::Execution, LedgerError> {
         let request = v1::CancelExecutionRequest { execution_id: self.id.clone(), reason: reason.into() };
-        let answer: v1::CancelExecutionResponse = call(request, self.client.timeout(), Repeat::Freely, |request| {
-            let mut executions = self.client.executions();
-            async move { executions.cancel_execution(request).await }
-        })
-        .await?;
+        let limit = self.client.timeout();
+        let answer = asked!(self.client, executions.cancel_execution, request, limit, Repeat::Freely).await?;
         known(answer.execution)
     }
 }

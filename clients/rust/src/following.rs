@@ -9,15 +9,20 @@ use prompt_ledger_proto::v1;
 use tokio::time::{Instant, sleep_until, timeout};
 use tonic::{Response, Status};
 
+use crate::LOG;
+use crate::call_preparation::Connection;
 use crate::error::WatchError;
 use crate::machine::{Machine, NextStep, StreamReader};
-use crate::options::Connection;
 use crate::retry::{RetryMoment, RetryWindow, StreamFailure};
+use crate::trace_context::CallerSpan;
 
 pub(crate) type MessageStream<M> = BoxStream<'static, Result<M, Status>>;
 
 /// Opens the stream that a reader needs next.
 pub(crate) trait OpenStream: StreamReader {
+    /// The name of the call that opens it, for the log.
+    fn call(&self) -> &'static str;
+
     fn open(&self, connection: Connection) -> BoxFuture<'static, Result<MessageStream<Self::Message>, Status>>;
 }
 
@@ -32,6 +37,8 @@ struct Following<R: StreamReader> {
     connection: Connection,
     machine: Machine<R>,
     silence: Duration,
+    /// The span that its streams are opened for.
+    caller: CallerSpan,
     began: Instant,
     messages: Option<MessageStream<R::Message>>,
     /// When the next stream may be opened; absent while there is one.
@@ -39,7 +46,7 @@ struct Following<R: StreamReader> {
     over: bool,
 }
 
-/// The updates of a reader, until its end or the first error.
+/// The updates of a reader, until its end or the first error. All its streams are opened for the span that is current now.
 pub(crate) fn follow<R>(
     connection: Connection,
     reader: R,
@@ -54,6 +61,7 @@ where
         connection,
         machine: Machine::new(reader, RetryWindow::new(pace.patience)),
         silence: pace.silence,
+        caller: CallerSpan::current(),
         began: Instant::now(),
         messages: None,
         opens_at: None,
@@ -89,6 +97,8 @@ impl<R: OpenStream> Following<R> {
             match next {
                 Ok(NextStep::Read) => {}
                 Ok(NextStep::OpenStream(delay)) => {
+                    let call = self.machine.reader.call();
+                    tracing::info!(target: LOG, call, ?delay, "a stream broke, and another is opened");
                     (self.messages, self.opens_at) = (None, Some(Instant::now() + delay));
                 }
                 Ok(NextStep::Over) => (self.messages, self.over) = (None, true),
@@ -103,7 +113,7 @@ impl<R: OpenStream> Following<R> {
     /// The next message; absent where a stream has just been opened.
     async fn hear(&mut self) -> Result<Option<R::Message>, StreamFailure> {
         let Some(messages) = &mut self.messages else {
-            let opening = self.machine.reader.open(self.connection.clone());
+            let opening = self.caller.around(self.machine.reader.open(self.connection.clone()));
             self.messages = Some(timeout(self.silence, opening).await.map_err(|_| StreamFailure::Silent)??);
             self.machine.opened();
             return Ok(None);

@@ -45,10 +45,17 @@
 //! [`PromptCache`] holds prompts in memory, fed by such a stream: reading one is no call. `prompt_table` is what it holds,
 //! `cache_file` keeps that for the next process.
 //!
+//! What it logs goes through `tracing`, with the target `prompt_ledger_client`: calls at the level `DEBUG`, calls that are repeated and
+//! streams that broke at `INFO`, a cache's file that cannot be used at `WARN`. Keys and contents are in none of it.
+//!
+//! With the feature `opentelemetry`, each call carries the trace context that is current where it is made, and each stream of a watch, a
+//! tail or a cache the one that was current where that was begun.
+//!
 //! With the feature `testing`, the module `testing` has a server for tests.
 #![warn(missing_docs)]
 
 mod cache_file;
+mod call_preparation;
 mod calls;
 mod client;
 mod error;
@@ -64,22 +71,26 @@ mod profile;
 mod prompt_cache;
 mod prompt_reader;
 mod prompt_table;
+mod prompt_writes;
 mod prompts;
 mod retry;
+mod server_address;
 mod tail;
 mod tailer;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod trace_context;
 mod update;
 mod watch;
 
 pub use cache_file::CacheFileError;
+pub use call_preparation::{CallInterceptor, CallPreparation, Connection};
 pub use client::Client;
 pub use error::WatchError;
 pub use executing::{ExecutionFailed, RunOutcome, raise_for_status};
 pub use execution_handle::ExecutionHandle;
 pub use ledger_error::LedgerError;
-pub use options::{ClientCredentials, ClientIdentity, ClientKey, Connection, Options, OptionsError, is_loopback};
+pub use options::{ClientIdentity, ClientKey, Options, OptionsError};
 pub use pages::Pages;
 pub use profile::{open_profiles, profiles_path};
 pub use prompt_cache::{PromptCache, PromptChanges};
@@ -87,9 +98,15 @@ pub use prompt_ledger_proto::v1;
 pub use prompts::Prompts;
 /// Protobuf's own messages, such as `Struct`, that those of the contract are made of.
 pub use prost_types;
+pub use server_address::{is_loopback, without_user};
 pub use tail::Tail;
+/// Of which are the types of interceptors, and the codes of errors.
+pub use tonic;
 pub use update::{StateChange, TailUpdate, Update};
 pub use watch::Updates;
+
+/// The target of all that is logged. README.md names it.
+const LOG: &str = "prompt_ledger_client";
 
 /// Compiles what the README shows.
 #[cfg(doctest)]

@@ -1,24 +1,19 @@
 use std::fmt;
-use std::net::IpAddr;
 use std::time::Duration;
 
-use tonic::metadata::{Ascii, MetadataValue};
-use tonic::service::Interceptor;
-use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity, Uri};
-use tonic::{Request, Status};
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 
-/// A connection that sends the key and the project with each call.
-pub type Connection = InterceptedService<Channel, ClientCredentials>;
+use crate::call_preparation::CallInterceptor;
+use crate::server_address::{is_loopback, without_user};
 
 /// HTTP/2 window of a stream, in bytes. What a reader leaves unread beyond it stays in the server, which thereby
 /// detects slow readers.
 const STREAM_WINDOW: u32 = 64 * 1024;
 
 /// Where a client connects to, with which credentials, and how long it waits.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Options {
-    /// `http://HOST:PORT` or `https://HOST:PORT`.
+    /// `http://HOST:PORT` or `https://HOST:PORT`, without a user or a password.
     pub url: String,
     /// Certificates in PEM form, one of which must vouch for that of an `https` server. Absent: the system's root
     /// certificates.
@@ -33,6 +28,8 @@ pub struct Options {
     /// Sent as `x-ledger-project`; needed by system keys, which are valid for every project. Absent: the key's own
     /// project.
     pub project: Option<String>,
+    /// See each call before it is sent, in this order; none by default.
+    pub interceptors: Vec<CallInterceptor>,
     /// Bounds connecting; 10 s by default.
     pub connect_timeout: Duration,
     /// The deadline of calls that answer once, all attempts together; 30 s by default. Executions have one of their own, by
@@ -58,6 +55,7 @@ impl Default for Options {
             api_key: ClientKey::default(),
             allow_plaintext: false,
             project: None,
+            interceptors: Vec::new(),
             connect_timeout: Duration::from_secs(10),
             timeout: Duration::from_secs(30),
             watches: 64,
@@ -67,9 +65,29 @@ impl Default for Options {
     }
 }
 
+/// A user and a password in the URL are left out, as keys are.
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("url", &without_user(&self.url))
+            .field("ca", &self.ca)
+            .field("identity", &self.identity)
+            .field("api_key", &self.api_key)
+            .field("allow_plaintext", &self.allow_plaintext)
+            .field("project", &self.project)
+            .field("interceptors", &self.interceptors)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("timeout", &self.timeout)
+            .field("watches", &self.watches)
+            .field("patience", &self.patience)
+            .field("silence", &self.silence)
+            .finish()
+    }
+}
+
 /// An API key. `Debug` shows `***`.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct ClientKey(String);
+pub struct ClientKey(pub(crate) String);
 
 impl<T: Into<String>> From<T> for ClientKey {
     fn from(key: T) -> Self {
@@ -98,6 +116,12 @@ pub enum OptionsError {
     /// The URL cannot be parsed, or its scheme is neither `http` nor `https`.
     #[error("`{0}` is no address of a server; write http://HOST:PORT or https://HOST:PORT")]
     Url(String),
+    /// The URL has a user or a password; the field is the URL without them.
+    #[error(
+        "the server's URL holds a user or a password, which a ledger does not ask for: write {0}, and give the key as `api_key`, \
+         LEDGER_API_KEY or a profile's api_key"
+    )]
+    UserInfo(String),
     /// The key is no valid header value.
     #[error("the API key holds characters that no key has; was it copied whole, without line breaks?")]
     ApiKey,
@@ -134,6 +158,11 @@ impl Options {
     /// The connection that these options describe; nothing is sent yet.
     pub(crate) fn endpoint(&self) -> Result<Endpoint, OptionsError> {
         let wrong = || OptionsError::Url(self.url.clone());
+        // Before anything shows it.
+        let bare = without_user(&self.url);
+        if bare != self.url {
+            return Err(OptionsError::UserInfo(bare));
+        }
         let endpoint = Endpoint::from_shared(self.url.clone()).map_err(|_| wrong())?;
         let secure = match endpoint.uri().scheme_str() {
             Some("https") => true,
@@ -176,50 +205,6 @@ impl Options {
             }
         }
     }
-
-    /// The headers of each call.
-    pub(crate) fn credentials(&self) -> Result<ClientCredentials, OptionsError> {
-        let api_key = match self.api_key.0.as_str() {
-            "" => None,
-            key => {
-                let mut key: MetadataValue<Ascii> = key.parse().map_err(|_| OptionsError::ApiKey)?;
-                key.set_sensitive(true);
-                Some(key)
-            }
-        };
-        let project = self.project.as_deref().map(|project| {
-            let value: Result<MetadataValue<Ascii>, _> = project.parse();
-            value.map_err(|_| OptionsError::Project(project.to_owned()))
-        });
-        Ok(ClientCredentials { api_key, project: project.transpose()? })
-    }
-}
-
-/// Whether the host is `localhost` or a loopback address.
-#[must_use]
-pub fn is_loopback(url: &Uri) -> bool {
-    let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
-    let address = host.parse::<IpAddr>().map(|address| address.to_canonical());
-    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
-}
-
-/// Sends the key and the project with each call.
-#[derive(Clone, Debug)]
-pub struct ClientCredentials {
-    api_key: Option<MetadataValue<Ascii>>,
-    project: Option<MetadataValue<Ascii>>,
-}
-
-impl Interceptor for ClientCredentials {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        let metadata = request.metadata_mut();
-        for (name, value) in [("x-api-key", &self.api_key), ("x-ledger-project", &self.project)] {
-            if let Some(value) = value {
-                metadata.insert(name, value.clone());
-            }
-        }
-        Ok(request)
-    }
 }
 
 #[cfg(test)]
@@ -231,34 +216,33 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_sent_and_never_shown() {
-        let options = with_key("pl_very-secret");
-        let mut credentials = options.credentials().unwrap();
-        let shown = format!("{options:?} {credentials:?}");
-        assert!(!shown.contains("very-secret"), "{shown}");
-        let sent = credentials.call(Request::new(())).unwrap();
-        assert_eq!(sent.metadata().get("x-api-key").unwrap(), "pl_very-secret");
-        assert_eq!(sent.metadata().get("x-ledger-project").unwrap(), "shop");
-        assert!(!format!("{sent:?}").contains("very-secret"), "{sent:?}");
-    }
-
-    #[test]
-    fn without_a_key_none_is_sent() {
-        let sent = Options::default().credentials().unwrap().call(Request::new(())).unwrap();
-        assert!(sent.metadata().is_empty());
-    }
-
-    #[test]
     fn what_cannot_be_used_is_told_without_the_key() {
         for url in ["", "127.0.0.1:50051", "ftp://host", "/path", "http://two words"] {
             let options = Options { url: url.into(), ..Options::default() };
             assert_eq!(options.endpoint().unwrap_err(), OptionsError::Url(url.into()));
         }
-        let error = with_key("very-secret\n").credentials().unwrap_err();
-        assert_eq!(error, OptionsError::ApiKey);
-        assert!(!format!("{error} {error:?}").contains("very-secret"));
-        let options = Options { project: Some("a\nb".into()), ..Options::default() };
-        assert_eq!(options.credentials().unwrap_err(), OptionsError::Project("a\nb".into()));
+    }
+
+    #[test]
+    fn a_user_or_a_password_in_the_url_is_refused_and_not_shown() {
+        for (url, bare) in [
+            ("https://ada:pl_secret@ledger.example.com", "https://ledger.example.com"),
+            ("http://pl_secret@127.0.0.1:1", "http://127.0.0.1:1"),
+            ("http://localhost:pl_secret@ledger.example.com", "http://ledger.example.com"),
+            ("https://ada:pl_se/cr@et@h:1/x", "https://h:1/x"),
+            ("https://ada:pl_secret%40@h:1", "https://h:1"),
+            ("https://@h:1", "https://h:1"),
+            ("ada:pl_secret@h", "h"),
+            ("ftp://ada:pl_secret@two words", "ftp://two words"),
+        ] {
+            for api_key in ["pl_key", ""] {
+                let options = Options { url: url.into(), api_key: api_key.into(), ..Options::default() };
+                let error = options.endpoint().unwrap_err();
+                assert_eq!(error, OptionsError::UserInfo(bare.into()), "{url}");
+                assert!(error.to_string().contains(&format!("write {bare}, ")), "{error}");
+                assert!(!format!("{error} {error:?} {options:?}").contains("pl_se"), "{error:?} {options:?}");
+            }
+        }
     }
 
     #[test]
@@ -290,7 +274,7 @@ mod tests {
             "http://[::ffff:127.0.0.1]:1",
             "http://localhost:1/path",
         ];
-        const ELSEWHERE: [(&str, &str); 9] = [
+        const ELSEWHERE: [(&str, &str); 8] = [
             ("http://ledger.example.com:50051", "ledger.example.com"),
             ("http://10.0.0.1:50051", "10.0.0.1"),
             ("http://128.0.0.1", "128.0.0.1"),
@@ -299,7 +283,6 @@ mod tests {
             ("http://[::ffff:10.0.0.1]:1", "[::ffff:10.0.0.1]"),
             ("http://localhost.example.com", "localhost.example.com"),
             ("http://127.0.0.1.example.com", "127.0.0.1.example.com"),
-            ("http://localhost@example.com", "example.com"),
         ];
         for url in HERE {
             Options { url: url.into(), ..with_key("pl_secret") }.endpoint().unwrap();

@@ -3,7 +3,7 @@ use std::future::Future;
 use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 use prompt_ledger_proto::v1;
 
-use crate::calls::{Repeat, call};
+use crate::calls::{Repeat, asked};
 use crate::client::Client;
 use crate::ledger_error::LedgerError;
 
@@ -16,18 +16,13 @@ macro_rules! listed {
         let client = $client.clone();
         pages(
             $request,
-            move |request| {
-                let client = client.clone();
-                call(request, client.timeout(), Repeat::Freely, move |request| {
-                    let mut service = client.$service();
-                    async move { service.$method(request).await }
-                })
-            },
+            move |request| asked!(client, $service.$method, request, client.timeout(), Repeat::Freely),
             |answer| (answer.$entries, answer.next_page_token),
             |request, token| request.page_token = token,
         )
     }};
 }
+pub(crate) use listed;
 
 impl Client {
     /// The executions that match, the newest first. The request's `page_size` is how many are fetched at once.

@@ -12,10 +12,11 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 use tonic::Status;
 
+use crate::LOG;
 use crate::cache_file::{CacheFile, CacheFileError, KeptPrompts};
+use crate::call_preparation::Connection;
 use crate::error::WatchError;
 use crate::following::{MessageStream, OpenStream, WatchTimeouts, follow};
-use crate::options::Connection;
 use crate::prompt_reader::{PromptReader, PromptUpdate};
 use crate::prompt_table::{PromptState, PromptTable};
 
@@ -318,7 +319,7 @@ impl HeldPrompts {
 
     fn note_file(&self, failure: Option<CacheFileError>) {
         if let Some(error) = &failure {
-            tracing::warn!(%error, "a cache of prompts goes on without its file");
+            tracing::warn!(target: LOG, %error, "a cache of prompts goes on without its file");
         }
         self.note(|state| state.file_failure = failure);
     }
@@ -357,6 +358,10 @@ impl HeldPrompts {
 }
 
 impl OpenStream for PromptReader {
+    fn call(&self) -> &'static str {
+        "registry.watch_prompts"
+    }
+
     fn open(
         &self,
         connection: Connection,

@@ -2,14 +2,18 @@ use std::fmt;
 
 use prompt_ledger_proto::v1;
 
-use crate::calls::{Repeat, call};
+use crate::calls::{Repeat, asked};
 use crate::client::Client;
 use crate::ledger_error::LedgerError;
-use crate::pages::{Pages, pages};
+use crate::pages::{Pages, listed, pages};
 
 /// Registers, reads and changes prompts. Calls are made again while a failure may pass, within
-/// [`Options::timeout`](crate::Options); a write that depends on the prompt's state, by an etag or `create_only`, only where the server
-/// had not begun with it.
+/// [`Options::timeout`](crate::Options); a write that depends on the prompt's state, by an etag or `create_only`, and the removal of a
+/// label only where the server had not begun with it.
+///
+/// A method that takes a name is the short form of one that takes the contract's request, for what only that can say, such as an etag,
+/// who writes, or the least revision to read at: [`get`](Self::get) of [`get_prompt`](Self::get_prompt), [`label`](Self::label) of
+/// [`set_label`](Self::set_label).
 #[derive(Clone)]
 pub struct Prompts(Client);
 
@@ -21,26 +25,9 @@ impl Client {
     }
 }
 
-/// A call of the registry: the request, whether it may be repeated freely, the method.
-macro_rules! asked {
-    ($prompts:expr, $request:expr, $repeat:expr, $method:ident) => {{
-        let client = $prompts.0.clone();
-        call($request, client.timeout(), $repeat, move |request| {
-            let mut registry = client.registry();
-            async move { registry.$method(request).await }
-        })
-    }};
-}
-
 impl Prompts {
-    /// Registers a text under a name: a new version where none of the prompt's has that text.
-    ///
-    /// # Errors
-    ///
-    /// What the server refuses, such as `TEMPLATE_INVALID`, or that it cannot be reached.
-    pub async fn put(&self, request: v1::PutPromptRequest) -> Result<v1::PutPromptResponse, LedgerError> {
-        let repeat = Repeat::freely_if(request.etag.is_none() && !request.create_only);
-        asked!(self, request, repeat, put_prompt).await
+    pub(crate) fn client(&self) -> &Client {
+        &self.0
     }
 
     /// A prompt with its active version.
@@ -49,8 +36,16 @@ impl Prompts {
     ///
     /// `PROMPT_NOT_FOUND`, or that the server cannot be reached.
     pub async fn get(&self, name: impl Into<String>) -> Result<v1::GetPromptResponse, LedgerError> {
-        let request = v1::GetPromptRequest { name: name.into(), min_revision: None };
-        asked!(self, request, Repeat::Freely, get_prompt).await
+        self.get_prompt(v1::GetPromptRequest { name: name.into(), min_revision: None }).await
+    }
+
+    /// As [`get`](Self::get).
+    ///
+    /// # Errors
+    ///
+    /// `PROMPT_NOT_FOUND`, `REVISION_AHEAD`, or that the server cannot be reached.
+    pub async fn get_prompt(&self, request: v1::GetPromptRequest) -> Result<v1::GetPromptResponse, LedgerError> {
+        asked!(self.0, registry.get_prompt, request, self.0.timeout(), Repeat::Freely).await
     }
 
     /// The prompts of these names, in their order, each with its active version, or with the one that a label points at;
@@ -64,17 +59,28 @@ impl Prompts {
         names: Vec<String>,
         label: impl Into<String>,
     ) -> Result<(Vec<v1::FoundPrompt>, Vec<String>), LedgerError> {
-        let label = label.into();
-        let (mut found, mut missing, mut left) = (Vec::new(), Vec::new(), names);
+        self.batch_get_prompts(v1::BatchGetPromptsRequest { names, label: label.into(), min_revision: None }).await
+    }
+
+    /// As [`batch_get`](Self::batch_get).
+    ///
+    /// # Errors
+    ///
+    /// What the server refuses, such as `REVISION_AHEAD`, or that it cannot be reached.
+    pub async fn batch_get_prompts(
+        &self,
+        mut request: v1::BatchGetPromptsRequest,
+    ) -> Result<(Vec<v1::FoundPrompt>, Vec<String>), LedgerError> {
+        let (mut found, mut missing) = (Vec::new(), Vec::new());
         loop {
-            let asked = left.len();
-            let request = v1::BatchGetPromptsRequest { names: left, label: label.clone(), min_revision: None };
-            let answer = asked!(self, request, Repeat::Freely, batch_get_prompts).await?;
+            let asked = request.names.len();
+            let answer =
+                asked!(self.0, registry.batch_get_prompts, request.clone(), self.0.timeout(), Repeat::Freely).await?;
             found.extend(answer.found);
             missing.extend(answer.missing);
-            left = answer.left_out;
+            request.names = answer.left_out;
             // Each answer has room for one at least.
-            if left.is_empty() || left.len() >= asked {
+            if request.names.is_empty() || request.names.len() >= asked {
                 return Ok((found, missing));
             }
         }
@@ -83,38 +89,35 @@ impl Prompts {
     /// The prompts that match, by name. The request's `page_size` is how many are fetched at once.
     #[must_use]
     pub fn list(&self, request: v1::ListPromptsRequest) -> Pages<v1::Prompt> {
-        let this = self.clone();
-        pages(
-            request,
-            move |request| asked!(this, request, Repeat::Freely, list_prompts),
-            |answer| (answer.prompts, answer.next_page_token),
-            |request, token| request.page_token = token,
-        )
+        listed!(self.0, request, registry.list_prompts, prompts)
+    }
+
+    /// One version; the active one where the request selects none.
+    ///
+    /// # Errors
+    ///
+    /// `PROMPT_NOT_FOUND`, `VERSION_NOT_FOUND`, `LABEL_NOT_FOUND`, `NO_ACTIVE_VERSION`, or that the server cannot be reached.
+    pub async fn version(&self, request: v1::GetVersionRequest) -> Result<v1::GetVersionResponse, LedgerError> {
+        asked!(self.0, registry.get_version, request, self.0.timeout(), Repeat::Freely).await
     }
 
     /// A prompt's versions, the newest first; `page_size` is how many are fetched at once (0: 50).
     #[must_use]
     pub fn versions(&self, name: impl Into<String>, page_size: i32) -> Pages<v1::PromptVersion> {
-        let this = self.clone();
-        pages(
-            v1::ListVersionsRequest { name: name.into(), page_size, page_token: String::new() },
-            move |request| asked!(this, request, Repeat::Freely, list_versions),
-            |answer| (answer.versions, answer.next_page_token),
-            |request, token| request.page_token = token,
-        )
+        let request = v1::ListVersionsRequest { name: name.into(), page_size, page_token: String::new() };
+        listed!(self.0, request, registry.list_versions, versions)
     }
 
     /// The same, each with the number of its executions.
     #[must_use]
     pub fn history(&self, name: impl Into<String>, page_size: i32) -> Pages<v1::PromptVersion> {
-        let this = self.clone();
-        let request = v1::GetPromptHistoryRequest { name: name.into(), page_size, ..Default::default() };
-        pages(
-            request,
-            move |request| asked!(this, request, Repeat::Freely, get_prompt_history),
-            |answer| (answer.versions, answer.next_page_token),
-            |request, token| request.page_token = token,
-        )
+        self.prompt_history(v1::GetPromptHistoryRequest { name: name.into(), page_size, ..Default::default() })
+    }
+
+    /// As [`history`](Self::history); `MODE_MISMATCH` where the request names a mode that the prompt does not have.
+    #[must_use]
+    pub fn prompt_history(&self, request: v1::GetPromptHistoryRequest) -> Pages<v1::PromptVersion> {
+        listed!(self.0, request, registry.get_prompt_history, versions)
     }
 
     /// What was changed on a prompt, the newest first.
@@ -126,46 +129,7 @@ impl Prompts {
     /// What was changed, the newest first, of all prompts where the request names none. Its `page_size` is how many are fetched at once.
     #[must_use]
     pub fn list_changes(&self, request: v1::ListPromptChangesRequest) -> Pages<v1::PromptChangeEntry> {
-        let this = self.clone();
-        pages(
-            request,
-            move |request| asked!(this, request, Repeat::Freely, list_prompt_changes),
-            |answer| (answer.changes, answer.next_page_token),
-            |request, token| request.page_token = token,
-        )
-    }
-
-    /// Makes a version the active one. With an `etag`, only where the prompt is still as it was.
-    ///
-    /// # Errors
-    ///
-    /// `VERSION_NOT_FOUND`, `ETAG_MISMATCH`, or that the server cannot be reached.
-    pub async fn activate(
-        &self,
-        name: impl Into<String>,
-        version_number: i32,
-        etag: Option<String>,
-    ) -> Result<v1::SetActiveVersionResponse, LedgerError> {
-        let repeat = Repeat::freely_if(etag.is_none());
-        let request =
-            v1::SetActiveVersionRequest { name: name.into(), version_number, etag, created_by: String::new() };
-        asked!(self, request, repeat, set_active_version).await
-    }
-
-    /// Points a label of a prompt at a version.
-    ///
-    /// # Errors
-    ///
-    /// `VERSION_NOT_FOUND`, or that the server cannot be reached.
-    pub async fn label(
-        &self,
-        name: impl Into<String>,
-        label: impl Into<String>,
-        version_number: i32,
-    ) -> Result<v1::SetLabelResponse, LedgerError> {
-        let (name, label) = (name.into(), label.into());
-        let request = v1::SetLabelRequest { name, label, version_number, ..Default::default() };
-        asked!(self, request, Repeat::Freely, set_label).await
+        listed!(self.0, request, registry.list_prompt_changes, changes)
     }
 
     /// What an execution with these variables would send; nothing is recorded.
@@ -174,26 +138,21 @@ impl Prompts {
     ///
     /// `VARIABLES_MISSING`, or what else keeps it from being rendered, or that the server cannot be reached.
     pub async fn render(&self, request: v1::RenderPromptRequest) -> Result<v1::RenderPromptResponse, LedgerError> {
-        asked!(self, request, Repeat::Freely, render_prompt).await
+        asked!(self.0, registry.render_prompt, request, self.0.timeout(), Repeat::Freely).await
     }
 
-    /// Imports up to 100 prompts, as an export told them. What is there already is not written again.
+    /// As [`render`](Self::render), of a content that is not stored: it is checked as if it was put, and the answer has no version.
     ///
     /// # Errors
     ///
-    /// What the server refuses of the request as a whole, or that it cannot be reached. What is wrong with one prompt is in its answer.
-    pub async fn import(&self, request: v1::ImportPromptsRequest) -> Result<v1::ImportPromptsResponse, LedgerError> {
-        asked!(self, request, Repeat::Freely, import_prompts).await
-    }
-
-    /// Archives a prompt: it is not executed any more.
-    ///
-    /// # Errors
-    ///
-    /// `PROMPT_NOT_FOUND`, or that the server cannot be reached.
-    pub async fn archive(&self, name: impl Into<String>) -> Result<v1::ArchivePromptResponse, LedgerError> {
-        let request = v1::ArchivePromptRequest { name: name.into(), ..Default::default() };
-        asked!(self, request, Repeat::Freely, archive_prompt).await
+    /// `TEMPLATE_INVALID`, `VARIABLES_MISSING`, or what else keeps it from being rendered, or that the server cannot be reached.
+    pub async fn render_draft(
+        &self,
+        draft: v1::PromptDraft,
+        variables: Option<prost_types::Struct>,
+    ) -> Result<v1::RenderPromptResponse, LedgerError> {
+        let selector = Some(v1::render_prompt_request::Selector::Draft(draft));
+        self.render(v1::RenderPromptRequest { selector, variables, ..Default::default() }).await
     }
 }
 

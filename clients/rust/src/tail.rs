@@ -9,9 +9,9 @@ use prompt_ledger_proto::v1;
 use prompt_ledger_proto::v1::execution_service_client::ExecutionServiceClient;
 use tonic::Status;
 
+use crate::call_preparation::Connection;
 use crate::error::WatchError;
 use crate::following::{MessageStream, OpenStream, WatchTimeouts, events, follow};
-use crate::options::Connection;
 use crate::tailer::Tailer;
 use crate::update::TailUpdate;
 
@@ -45,6 +45,10 @@ impl fmt::Debug for Tail {
 }
 
 impl OpenStream for Tailer {
+    fn call(&self) -> &'static str {
+        "executions.watch_executions"
+    }
+
     fn open(&self, connection: Connection) -> BoxFuture<'static, Result<MessageStream<v1::ExecutionEvent>, Status>> {
         let mut executions = ExecutionServiceClient::new(connection);
         let request = self.ask();

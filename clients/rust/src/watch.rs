@@ -10,11 +10,11 @@ use prompt_ledger_proto::v1::code_registration_service_client::CodeRegistrationS
 use prompt_ledger_proto::v1::execution_service_client::ExecutionServiceClient;
 use tonic::Status;
 
+use crate::call_preparation::Connection;
 use crate::error::WatchError;
 use crate::follower::{Ask, Follower};
 use crate::following::{MessageStream, OpenStream, WatchTimeouts, events, follow};
 use crate::machine::{StreamReader, Taken};
-use crate::options::Connection;
 use crate::update::Update;
 
 /// A stream of what happens to one execution; it ends after [`Update::Ended`] or after an error. Broken connections and
@@ -76,6 +76,14 @@ impl StreamReader for Watched {
 }
 
 impl OpenStream for Watched {
+    fn call(&self) -> &'static str {
+        match (self.follower.ask(), &self.begun) {
+            (Ask::Watch(..), _) => "executions.watch_execution",
+            (Ask::Stream, Some((_, v1::PromptMode::Tracking))) => "code_registration.stream_code_prompt",
+            (Ask::Stream, _) => "executions.stream_execution",
+        }
+    }
+
     fn open(&self, connection: Connection) -> BoxFuture<'static, Result<MessageStream<v1::ExecutionEvent>, Status>> {
         let mut executions = ExecutionServiceClient::new(connection.clone());
         match self.follower.ask() {

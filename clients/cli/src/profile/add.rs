@@ -2,10 +2,10 @@ use std::io::{self, IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use prompt_ledger_client::{ClientIdentity, Options, v1};
+use prompt_ledger_client::{ClientIdentity, Options, v1, without_user};
 
 use super::file::{ProfileFile, StoredProfile};
-use crate::connection::{ConnectionArgs, LedgerConnection, content, without_user};
+use crate::connection::{ConnectionArgs, LedgerConnection, content};
 use crate::failure::CommandError;
 use crate::output::Output;
 use crate::stop_signal::{StopSignal, StopSignals};

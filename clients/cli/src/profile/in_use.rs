@@ -1,6 +1,8 @@
 //! Which server the commands call now, and why.
 
-use crate::connection::{ConnectionArgs, without_user};
+use prompt_ledger_client::without_user;
+
+use crate::connection::ConnectionArgs;
 
 /// Where the server comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]

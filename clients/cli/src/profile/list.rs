@@ -1,10 +1,11 @@
 use clap::Args;
+use prompt_ledger_client::without_user;
 use serde_json::json;
 
 use super::file::{ProfileFile, StoredProfile};
 use super::in_use::source;
 use super::variable;
-use crate::connection::{ConnectionArgs, without_user};
+use crate::connection::ConnectionArgs;
 use crate::failure::CommandError;
 use crate::output::{AnswerFormat, Output};
 use crate::style::Tone;

@@ -1,8 +1,8 @@
 use clap::Args;
+use prompt_ledger_client::without_user;
 
 use super::file::ProfileFile;
 use super::variable;
-use crate::connection::without_user;
 use crate::failure::CommandError;
 use crate::output::Output;
 use crate::style::Tone;

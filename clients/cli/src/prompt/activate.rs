@@ -1,5 +1,5 @@
 use clap::Args;
-use prompt_ledger_client::{Client, v1};
+use prompt_ledger_client::v1;
 
 use super::version_name::version_number;
 use super::words;
@@ -44,8 +44,7 @@ impl ActivateArgs {
                 created_by: self.writing.created_by(),
             };
             left -= 1;
-            let call = |client: Client, request| async move { client.registry().set_active_version(request).await };
-            match connection.try_ask(request, call).await {
+            match connection.client.prompts().set_active_version(request).await {
                 Ok(activated) => break (before, activated),
                 Err(error)
                     if error.reason == v1::ErrorReason::EtagMismatch && self.writing.if_etag.is_none() && left > 0 => {}

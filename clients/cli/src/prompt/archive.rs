@@ -40,9 +40,8 @@ impl ArchiveArgs {
     pub(crate) async fn run(self, connection: &LedgerConnection, output: &mut Output<'_>) -> Result<(), CommandError> {
         let created_by = self.writing.created_by();
         let request = v1::ArchivePromptRequest { name: self.name.clone(), etag: self.writing.if_etag, created_by };
-        let archived = connection
-            .ask(request, |client, request| async move { client.registry().archive_prompt(request).await })
-            .await?;
+        let archived = connection.client.prompts().archive_prompt(request).await;
+        let archived = archived.map_err(|error| connection.failed(error))?;
         answer(output, "ArchivePromptResponse", &archived, &format!("{} is archived", self.name))
     }
 }
@@ -51,9 +50,8 @@ impl UnarchiveArgs {
     pub(crate) async fn run(self, connection: &LedgerConnection, output: &mut Output<'_>) -> Result<(), CommandError> {
         let created_by = self.writing.created_by();
         let request = v1::UnarchivePromptRequest { name: self.name.clone(), etag: self.writing.if_etag, created_by };
-        let answered = connection
-            .ask(request, |client, request| async move { client.registry().unarchive_prompt(request).await })
-            .await?;
+        let answered = connection.client.prompts().unarchive_prompt(request).await;
+        let answered = answered.map_err(|error| connection.failed(error))?;
         answer(output, "UnarchivePromptResponse", &answered, &format!("{} is not archived", self.name))
     }
 }

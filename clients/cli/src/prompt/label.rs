@@ -41,16 +41,13 @@ impl LabelArgs {
         let about = format!("{name}: {label}");
         let Some(version_number) = version else {
             let request = v1::RemoveLabelRequest { name, label, etag: writing.if_etag, created_by };
-            let removed = connection
-                .ask(request, |client, request| async move { client.registry().remove_label(request).await })
-                .await?;
+            let removed = connection.client.prompts().remove_label(request).await;
+            let removed = removed.map_err(|error| connection.failed(error))?;
             let line = format!("{about} is removed, it was version {}", removed.previous_version);
             return answer(output, "RemoveLabelResponse", &removed, &line);
         };
         let request = v1::SetLabelRequest { name, label, version_number, etag: writing.if_etag, created_by };
-        let set = connection
-            .ask(request, |client, request| async move { client.registry().set_label(request).await })
-            .await?;
+        let set = connection.client.prompts().set_label(request).await.map_err(|error| connection.failed(error))?;
         let line = match set.previous_version {
             None => format!("{about} is version {version_number}"),
             Some(previous) if previous == version_number => format!("{about} was version {version_number} already"),

@@ -81,8 +81,7 @@ pub(crate) async fn fetch_version(
 ) -> Result<v1::PromptVersion, CommandError> {
     let selector = version.map(VersionName::get_selector);
     let request = v1::GetVersionRequest { name: prompt.to_owned(), selector, ..Default::default() };
-    let answer =
-        connection.ask(request, |client, request| async move { client.registry().get_version(request).await }).await?;
+    let answer = connection.client.prompts().version(request).await.map_err(|error| connection.failed(error))?;
     Ok(answer.version.unwrap_or_default())
 }
 

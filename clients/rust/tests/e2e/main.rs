@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "in a test a panic is the report")]
 
 mod errors;
+mod preparation;
+mod prompt_calls;
 mod prompts;
 mod readme;
 mod stream;

@@ -153,10 +153,8 @@ impl<'a> EditSession<'a> {
             selector: Some(selector),
             ..v1::RenderPromptRequest::default()
         };
-        let call = self
-            .connection
-            .try_ask(request, |client, request| async move { client.registry().render_prompt(request).await });
-        match saving::unless_interrupted(call).await {
+        let prompts = self.connection.client.prompts();
+        match saving::unless_interrupted(prompts.render(request)).await {
             None => Err(DraftRefusal::Interrupted),
             Some(Ok(_)) => Ok(()),
             // Only its variables are missing.
@@ -199,10 +197,8 @@ impl<'a> EditSession<'a> {
             }
         }
         let request = saving::request(&self.args, &self.base.prompt, &edited);
-        let call = self
-            .connection
-            .try_ask(request, |client, request| async move { client.registry().put_prompt(request).await });
-        match saving::unless_interrupted(call).await {
+        let prompts = self.connection.client.prompts();
+        match saving::unless_interrupted(prompts.put(request)).await {
             None => Ok(EditStep::End(SessionEnd::Interrupted)),
             Some(Ok(saved)) => {
                 self.is_saved = true;

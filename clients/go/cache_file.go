@@ -31,6 +31,7 @@ var (
 	errDamaged  = errors.New("it is damaged, or is another kind of file")
 	errOfOthers = errors.New("it was kept of other prompts, of another project or of another server")
 	errTooLarge = errors.New("the prompts take more than 256 MiB")
+	errForeign  = errors.New("it is no file, or belongs to or can be written by another user")
 )
 
 // cacheFile is where a cache keeps what it holds, for the next process to begin with.
@@ -57,7 +58,7 @@ func newCacheFile(path, server, project string, watch *pb.WatchPromptsRequest) (
 
 // read returns what the file holds; nothing, and no error, where there is no file.
 func (f *cacheFile) read() (states []*pb.PromptChange, currentAt time.Time, err error) {
-	file, err := os.Open(f.path)
+	file, err := os.OpenFile(f.path, os.O_RDONLY|nonblocking, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, time.Time{}, nil
 	}
@@ -65,6 +66,14 @@ func (f *cacheFile) read() (states []*pb.PromptChange, currentAt time.Time, err 
 		return nil, time.Time{}, err
 	}
 	defer file.Close()
+	about, err := file.Stat()
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	// What it holds is served as the prompts of the ledger: nobody else may say what that is.
+	if !about.Mode().IsRegular() || !isOwn(about) {
+		return nil, time.Time{}, errForeign
+	}
 	content, err := io.ReadAll(io.LimitReader(file, f.most+1))
 	if err != nil {
 		return nil, time.Time{}, err

@@ -4,10 +4,15 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"path/filepath"
+	"runtime"
+	"runtime/pprof"
+	"strings"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	promptledger "github.com/prompt-ledger/prompt-ledger/clients/go"
 	"github.com/prompt-ledger/prompt-ledger/clients/go/internal/scripted"
@@ -96,4 +101,58 @@ func (s *signals) Handle(_ context.Context, record slog.Record) error {
 		s.logged <- struct{}{}
 	}
 	return nil
+}
+
+func TestNothingRunsOnBehindAClosedClient(t *testing.T) {
+	server := scripted.Start(t)
+	server.On("GetExecution", one(scripted.Hang{}))
+	server.On("WatchExecution", scripted.Watched(scripted.Running(1)).And(scripted.Hang{}))
+	server.On("StreamExecution", scripted.Watched(scripted.Running(1)).And(scripted.Hang{}))
+	server.On("WatchExecutions", one(scripted.Refuse(codes.Unavailable, "DRAINING", time.Hour)))
+	server.On("WatchPrompts", everything().And(scripted.Hang{}))
+	for range 3 {
+		ledger := connect(t, server)
+		cache := openCache(t, ledger, promptledger.WithFile(filepath.Join(t.TempDir(), "kept")))
+		cache.OnChange(func(string) {})
+		read := func(next func(context.Context) error) chan struct{} {
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				for next(context.WithoutCancel(t.Context())) == nil {
+				}
+			}()
+			return ended
+		}
+		watch, tail := ledger.Watch(t.Context(), scripted.ID), ledger.Tail(t.Context(), promptledger.TailFilter{})
+		ends := []chan struct{}{
+			read(func(ctx context.Context) error { _, err := watch.Next(ctx); return err }),
+			read(func(ctx context.Context) error { _, err := tail.Next(ctx); return err }),
+			read(func(ctx context.Context) error { _, err := ledger.Handle(scripted.ID).Get(ctx); return err }),
+		}
+		// One that nobody reads.
+		must[promptledger.Update](t)(ledger.Stream(t.Context(), "greet", nil).Next(inTime(t)))
+		for range 2 {
+			if err := ledger.Close(); err != nil {
+				t.Error("it may be closed again:", err)
+			}
+		}
+		for _, end := range ends {
+			happens(t, end)
+		}
+		if _, err := ledger.Raw.Registry.ListModels(inTime(t), nil); status.Code(err) != codes.Canceled {
+			t.Error(err)
+		}
+	}
+	for ctx := inTime(t); ; runtime.Gosched() {
+		var running strings.Builder
+		if err := pprof.Lookup("goroutine").WriteTo(&running, 1); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(running.String(), "prompt-ledger/clients/go.") {
+			return
+		}
+		if ctx.Err() != nil {
+			t.Fatal(running.String())
+		}
+	}
 }

@@ -186,6 +186,8 @@ func TestTheDeadlineOfASpecCoversItsAttempts(t *testing.T) {
 		{[]RunOption{WithMaxRetries(3)}, 4*120 + 155 + 10},
 		{[]RunOption{WithProviderTimeout(1e9), WithMaxRetries(5)}, 6 + 155 + 240 + 10},
 		{[]RunOption{WithMaxRetries(-1)}, 130},
+		{[]RunOption{WithMaxRetries(math.MaxInt)}, 1001*120 + 35 + 998*120 + 10},
+		{[]RunOption{WithProviderTimeout(math.MaxInt64)}, longestProviderTimeout.Seconds() + 10},
 	} {
 		run, err := newSpec("greet", nil, each.options)
 		if limit := specDeadline(run.spec).Seconds(); err != nil || limit != each.seconds {

@@ -171,6 +171,11 @@ func invalidField(field, format string, values ...any) error {
 	}}}
 }
 
+// noProgress is the error where a server answers in a way that would be asked for again without end.
+func noProgress(why string) error {
+	return &Internal{&LedgerError{Code: codes.Internal, Message: why}}
+}
+
 func clientClosed() error { return &ClientClosed{clientError(codes.Canceled, "the client was closed")} }
 
 // contextEnded is the error of a call whose context has ended. It wraps the context's error, and its cause.

@@ -47,10 +47,10 @@ func (f ExecutionFilter) request() (*pb.ListExecutionsRequest, error) {
 		StartTime:     asTimestamp(f.Start),
 		EndTime:       asTimestamp(f.End),
 		View:          view(f.Full),
-		PageSize:      int32(f.PageSize),
+		PageSize:      asInt32(f.PageSize),
 	}
 	if f.Version != 0 {
-		request.VersionNumber = new(int32(f.Version))
+		request.VersionNumber = new(asInt32(f.Version))
 	}
 	if f.Model != "" {
 		request.Model, err = modelMessage(f.Model, "model")
@@ -113,7 +113,7 @@ func (f PromptFilter) request() (*pb.ListPromptsRequest, error) {
 		Label:           f.Label,
 		Query:           f.Query,
 		IncludeArchived: f.IncludeArchived,
-		PageSize:        int32(f.PageSize),
+		PageSize:        asInt32(f.PageSize),
 	}, err
 }
 
@@ -127,5 +127,5 @@ type ChangeFilter struct {
 
 func (f ChangeFilter) request() (*pb.ListPromptChangesRequest, error) {
 	kinds, err := changeWords.numbers("kinds", f.Kinds)
-	return &pb.ListPromptChangesRequest{Name: f.Name, Kinds: kinds, PageSize: int32(f.PageSize)}, err
+	return &pb.ListPromptChangesRequest{Name: f.Name, Kinds: kinds, PageSize: asInt32(f.PageSize)}, err
 }

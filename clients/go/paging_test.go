@@ -2,6 +2,7 @@ package promptledger_test
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 
@@ -69,5 +70,34 @@ func TestBatchesOfAnySizeAreGot(t *testing.T) {
 	if len(requests) != 2 || !slices.Equal(requests[0].Names, names[:100]) || !slices.Equal(requests[1].Names, names[91:]) ||
 		requests[1].GetMinRevision() != 7 || requests[1].Label != "production" {
 		t.Error(requests)
+	}
+}
+
+func TestAServerThatGetsNoFurtherIsAskedNoMore(t *testing.T) {
+	server := scripted.Start(t)
+	server.On("ListPrompts", one(&pb.ListPromptsResponse{NextPageToken: "2"}))
+	server.On("BatchGetPrompts", one(&pb.BatchGetPromptsResponse{LeftOut: []string{"a", "b"}}))
+	ledger := connect(t, server)
+	for _, err := range ledger.Prompts.List(inTime(t), promptledger.PromptFilter{}) {
+		wantError[*promptledger.Internal](t, err)
+	}
+	_, err := ledger.Prompts.BatchGet(inTime(t), []string{"a", "b"}, "")
+	wantError[*promptledger.Internal](t, err)
+	if asked := len(server.Asked()); asked != 3 {
+		t.Error(asked)
+	}
+}
+
+func TestANumberThatTheContractDoesNotHaveBecomesNoOther(t *testing.T) {
+	server := scripted.Start(t)
+	server.On("SetActiveVersion", one(&pb.SetActiveVersionResponse{Prompt: &pb.Prompt{Name: "greet"}}))
+	ledger := connect(t, server)
+	for _, version := range []int{math.MaxInt32 + 2, -1 << 32} {
+		must[*promptledger.Prompt](t)(ledger.Prompts.Activate(t.Context(), "greet", version))
+	}
+	for i, request := range scripted.Requests[*pb.SetActiveVersionRequest](server, "SetActiveVersion") {
+		if request.VersionNumber != []int32{math.MaxInt32, math.MinInt32}[i] {
+			t.Error(request)
+		}
 	}
 }

@@ -18,6 +18,8 @@ const (
 	// What `prompt-ledger dev` serves on, and accepts on loopback without any setting.
 	developmentServer = "http://127.0.0.1:50051"
 	developmentKey    = "dev-key-change-in-production"
+	// Of the file of profiles, in bytes.
+	largestProfiles = 1024 * 1024
 )
 
 // profile is a server, and what opens it. What is empty is absent.
@@ -46,12 +48,31 @@ func (p *profile) isEmpty() bool {
 	return true
 }
 
-// shown names the address in errors.
+// shown names the address in errors, without a query or a fragment, in which a key may stand.
 func (p *profile) shown(address string) string {
 	if p.source != "" {
 		return "the server of " + p.source
 	}
+	if end := strings.IndexAny(address, "?#"); end >= 0 {
+		address = address[:end] + "..."
+	}
 	return "`" + address + "`"
+}
+
+// named says in errors where a part of the profile stands.
+func (p *profile) named(part string) string {
+	if p.source != "" {
+		return part + " of " + p.source
+	}
+	return part
+}
+
+// problem is what is wrong with a file, without the path where that stands in a file of profiles.
+func (p *profile) problem(err error) string {
+	if failed, ok := errors.AsType[*fs.PathError](err); ok && p.source != "" {
+		return failed.Err.Error()
+	}
+	return err.Error()
 }
 
 // findProfile returns the profile that the explicit options name, or else the environment, or else the file. It is taken whole.
@@ -117,7 +138,8 @@ func profileOfFile(named string, environment func(string) string) (found profile
 
 // readPrivate returns the text of a file that its owner alone may read.
 func readPrivate(path string) (string, error) {
-	file, err := os.Open(path)
+	// Without waiting: a named pipe has a writer only some time, or never.
+	file, err := os.OpenFile(path, os.O_RDONLY|nonblocking, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", err
 	}
@@ -132,9 +154,15 @@ func readPrivate(path string) (string, error) {
 	if runtime.GOOS != "windows" && about.Mode().Perm()&0o077 != 0 {
 		return "", invalidOptions("%s can be read by others, and keys stand in it: chmod 600 %s", path, path)
 	}
-	content, err := io.ReadAll(file)
+	if !about.Mode().IsRegular() {
+		return "", invalidOptions("%s is no file", path)
+	}
+	content, err := io.ReadAll(io.LimitReader(file, largestProfiles+1))
 	if err != nil {
 		return "", invalidOptions("%v", err)
+	}
+	if len(content) > largestProfiles {
+		return "", invalidOptions("%s has more than 1 MiB: it holds something else than profiles", path)
 	}
 	return string(content), nil
 }

@@ -111,6 +111,11 @@ func TestWhatIsWrongWithAProfileIsToldWithoutWhatStandsThere(t *testing.T) {
 			t.Errorf("%q: %v", each.content, err)
 		}
 	}
+	large := written(t, t.TempDir(), good+strings.Repeat("#", largestProfiles), 0o600)
+	if _, err := findProfile(profile{}, "", func(name string) string { return map[string]string{"LEDGER_CONFIG": large}[name] }); err == nil ||
+		!strings.Contains(err.Error(), "more than 1 MiB") {
+		t.Error(err)
+	}
 	missing := func(name string) string { return map[string]string{"LEDGER_CONFIG": "/nowhere/config.toml"}[name] }
 	if _, err := findProfile(profile{}, "", missing); err == nil ||
 		!strings.Contains(err.Error(), "there is no /nowhere/config.toml") {
@@ -171,7 +176,9 @@ func TestWhatCannotBeATargetIsRefused(t *testing.T) {
 		{profile{server: "http://"}, "no address"},
 		{profile{server: "http://localhost:0"}, "no address"},
 		{profile{server: "http://localhost:99999"}, "no address"},
-		{profile{server: "http://ada@localhost"}, "no address"},
+		{profile{server: "http://ada@localhost"}, "LEDGER_API_KEY"},
+		{profile{server: "http://localhost?key=" + secret}, "no address"},
+		{profile{server: "http://localhost#" + secret}, "no address"},
 		{profile{server: "http://localhost/path"}, "no address"},
 		{profile{server: "http://a b"}, "no address"},
 		{profile{server: "http://a.example.com", apiKey: secret}, "go to `a.example.com` unencrypted"},
@@ -185,12 +192,40 @@ func TestWhatCannotBeATargetIsRefused(t *testing.T) {
 		{profile{server: secure, tlsCert: "cert.pem"}, "belong together"},
 		{profile{server: secure, tlsCA: "/nowhere.pem"}, "tls_ca"},
 		{profile{server: secure, tlsCA: noPEM}, "no certificate in PEM form"},
+		{profile{server: secure, tlsCA: secret, source: "the profile x"}, "tls_ca of the profile x: no such file"},
+		{profile{server: secure, tlsCert: secret, tlsKey: noPEM, source: "the profile x"}, "tls_cert, tls_key of the profile x: no such"},
 		{profile{server: secure, tlsCert: noPEM, tlsKey: noPEM}, "tls_cert, tls_key"},
 	} {
 		_, err := targetOf(each.profile, false)
 		if _, ok := errors.AsType[*InvalidOptions](err); !ok || !strings.Contains(err.Error(), each.complaint) ||
 			strings.Contains(err.Error(), secret) {
 			t.Errorf("%+v: %v", each.profile.server, err)
+		}
+	}
+}
+
+func TestAnAddressWithAUserOrAPasswordIsRefusedWhereverItStandsAndNotShown(t *testing.T) {
+	t.Setenv("LEDGER_API_KEY", "")
+	for _, server := range []string{
+		"http://ada:" + secret + "@127.0.0.1:1", "https://ada:" + secret + "@ledger.example.com", "http://" + secret + "@localhost",
+		"http://:" + secret + "@localhost:1", "http://ada:a/" + secret + "@localhost", "http://ada:a?" + secret + "@localhost",
+		"http://ada:%zz" + secret + "@localhost", "ada:" + secret + "@localhost:1", "http:\\\\ada:" + secret + "@localhost",
+	} {
+		file := written(t, t.TempDir(), fmt.Sprintf("[profiles.default]\nserver = %q\n", server), 0o600)
+		for from, connect := range map[string]func(t *testing.T) (*Client, error){
+			"an argument":     func(*testing.T) (*Client, error) { return Connect(WithServer(server)) },
+			"the environment": func(t *testing.T) (*Client, error) { t.Setenv("LEDGER_SERVER", server); return Connect() },
+			"a file":          func(t *testing.T) (*Client, error) { t.Setenv("LEDGER_CONFIG", file); return Connect() },
+		} {
+			t.Run(from, func(t *testing.T) {
+				_, err := connect(t)
+				if _, ok := errors.AsType[*InvalidOptions](err); !ok || !strings.Contains(err.Error(), "LEDGER_API_KEY or api_key") {
+					t.Fatal(err)
+				}
+				if shown := fmt.Sprintf("%v %+v %#v", err, err, err); strings.Contains(shown, secret) || strings.Contains(shown, "ada") {
+					t.Error(shown)
+				}
+			})
 		}
 	}
 }

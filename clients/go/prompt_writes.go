@@ -97,7 +97,7 @@ func (p *Prompts) Put(ctx context.Context, name string, content Content, options
 func (p *Prompts) Activate(ctx context.Context, name string, version int, options ...WriteOption) (*Prompt, error) {
 	write := writing(options)
 	request := &pb.SetActiveVersionRequest{
-		Name: name, VersionNumber: int32(version), Etag: write.etag, CreatedBy: write.createdBy,
+		Name: name, VersionNumber: asInt32(version), Etag: write.etag, CreatedBy: write.createdBy,
 	}
 	limits := policy{freely: write.freely()}
 	answer, err := call(ctx, p.transport, "SetActiveVersion", p.transport.raw.Registry.SetActiveVersion, request, limits)
@@ -111,7 +111,7 @@ func (p *Prompts) Activate(ctx context.Context, name string, version int, option
 func (p *Prompts) Label(ctx context.Context, name, label string, version int, options ...WriteOption) (*Prompt, error) {
 	write := writing(options)
 	request := &pb.SetLabelRequest{
-		Name: name, Label: label, VersionNumber: int32(version), Etag: write.etag, CreatedBy: write.createdBy,
+		Name: name, Label: label, VersionNumber: asInt32(version), Etag: write.etag, CreatedBy: write.createdBy,
 	}
 	limits := policy{freely: write.freely()}
 	answer, err := call(ctx, p.transport, "SetLabel", p.transport.raw.Registry.SetLabel, request, limits)

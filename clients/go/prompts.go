@@ -38,6 +38,9 @@ func (p *Prompts) BatchGet(ctx context.Context, names []string, label string, op
 			batch.Found = append(batch.Found, readPrompt(found.GetPrompt(), found.GetVersion()))
 		}
 		batch.Missing = append(batch.Missing, answer.GetMissing()...)
+		if len(answer.GetLeftOut()) >= len(asked) {
+			return nil, noProgress("the server leaves out all the prompts that it is asked for")
+		}
 		// The answer was full.
 		left = append(answer.GetLeftOut(), left...)
 	}

@@ -13,7 +13,7 @@ const (
 	// The delay after the first failure, and the longest one; between them it doubles.
 	firstDelay   = 100 * time.Millisecond
 	longestDelay = 5 * time.Second
-	// Bounds the delay that a server asks for.
+	// The longest delay that a server is granted; the shortest is firstDelay.
 	longestAsked = time.Hour
 	// A patience without end.
 	forever = time.Duration(math.MaxInt64)
@@ -128,8 +128,8 @@ func (w *retryWindow) delay(v verdict, at moment) (time.Duration, bool) {
 	}
 	var delay float64
 	if v.asked != nil {
-		// Never earlier than asked, and spread over time.
-		delay = float64(min(*v.asked, longestAsked)) * (1 + 0.2*at.chance)
+		// Never earlier than asked, and spread over time. A server that asks for no delay is not asked without one.
+		delay = float64(min(max(*v.asked, firstDelay), longestAsked)) * (1 + 0.2*at.chance)
 	} else {
 		doubled := min(firstDelay<<min(w.failures, 10), longestDelay)
 		delay = float64(doubled) * (0.5 + 0.5*at.chance)

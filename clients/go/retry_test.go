@@ -2,6 +2,7 @@ package promptledger
 
 import (
 	"errors"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -112,6 +113,11 @@ func TestTheDelayThatAServerAsksForIsKeptToAndSpread(t *testing.T) {
 		{time.Second, 0, time.Second},
 		{time.Second, 1, 1200 * time.Millisecond},
 		{1e6 * time.Hour, 0, time.Hour},
+		{0, 0, firstDelay},
+		{1, 1, firstDelay * 6 / 5},
+		{-time.Hour, 0, firstDelay},
+		{math.MinInt64, 0, firstDelay},
+		{math.MaxInt64, 0, time.Hour},
 	} {
 		window := retryWindow{limit: forever}
 		delay, ok := window.delay(verdict{true, &each.asked}, moment{at(0).now, each.chance})

@@ -33,7 +33,7 @@ type Selector struct{ selector versionSelector }
 
 // WithVersion selects a version by its number, from 1.
 func WithVersion(number int) Selector {
-	return Selector{versionSelector{kind: byNumber, number: int32(number)}}
+	return Selector{versionSelector{kind: byNumber, number: asInt32(number)}}
 }
 
 // WithLabel selects the version that a label points at.
@@ -167,7 +167,7 @@ func (o pageOption) applyPage(p *pageOptions) { o(p) }
 
 // WithPageSize says how many items a call asks for, 50 by default and at most 500. All pages are read in any case.
 func WithPageSize(size int) PageOption {
-	return pageOption(func(p *pageOptions) { p.size = int32(size) })
+	return pageOption(func(p *pageOptions) { p.size = asInt32(size) })
 }
 
 // WithExpectedMode is the mode that the prompt must have, else a history is a [ModeMismatch].

@@ -13,8 +13,13 @@ const providerTimeout = 120 * time.Second
 
 var retryDelays = []time.Duration{5 * time.Second, 30 * time.Second, 120 * time.Second}
 
-// For everything but provider calls and delays.
-const deadlineMargin = 10 * time.Second
+const (
+	// For everything but provider calls and delays.
+	deadlineMargin = 10 * time.Second
+	// What is beyond these the server refuses: the deadline grows no more.
+	mostRetries            = 1_000
+	longestProviderTimeout = 10_000 * time.Hour
+)
 
 // runSpec is what to execute, and how long the call may take.
 type runSpec struct {
@@ -51,10 +56,12 @@ func specDeadline(spec *pb.ExecutionSpec) time.Duration {
 	if spec.Timeout != nil {
 		once = spec.Timeout.AsDuration()
 	}
-	retries := max(int(spec.GetMaxRetries()), 0)
+	retries := min(max(int(spec.GetMaxRetries()), 0), mostRetries)
+	// The server refuses what is longer.
+	once = min(once, longestProviderTimeout)
 	limit := once*time.Duration(retries+1) + deadlineMargin
 	for i := range retries {
-		// A server may be set to more retries than these; each of them waits as long as the last.
+		// Each further retry waits as long as the last of these.
 		limit += retryDelays[min(i, len(retryDelays)-1)]
 	}
 	return limit
@@ -167,7 +174,7 @@ func WithExpireAfter(after time.Duration) RunOption {
 
 // WithMaxRetries says how often to try again after a failure that may pass.
 func WithMaxRetries(retries int) RunOption {
-	return specOption(func(s *pb.ExecutionSpec) { s.MaxRetries = new(int32(retries)) })
+	return specOption(func(s *pb.ExecutionSpec) { s.MaxRetries = new(asInt32(retries)) })
 }
 
 // WithStreamText lets watchers see the text while the model writes it. A stream has it in any case.

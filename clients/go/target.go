@@ -23,6 +23,11 @@ type target struct {
 
 // targetOf checks a profile.
 func targetOf(p profile, allowPlaintext bool) (target, error) {
+	if strings.Contains(p.server, "@") {
+		// Whatever stands before it may be a password, so nothing of it is shown.
+		return target{}, invalidOptions("%s holds a user or a password, which an address of a server does not have: "+
+			"write http://HOST:PORT or https://HOST:PORT, and give the key by WithAPIKey, LEDGER_API_KEY or api_key", p.named("the address"))
+	}
 	address, err := url.Parse(p.server)
 	if err != nil || !isServer(address) {
 		return target{}, invalidOptions("%s is no address of a server; write http://HOST:PORT or https://HOST:PORT", p.shown(p.server))
@@ -99,17 +104,17 @@ func tlsOf(p profile) (*tls.Config, error) {
 	if p.tlsCA != "" {
 		content, err := os.ReadFile(p.tlsCA)
 		if err != nil {
-			return nil, invalidOptions("tls_ca: %v", err)
+			return nil, invalidOptions("%s: %s", p.named("tls_ca"), p.problem(err))
 		}
 		config.RootCAs = x509.NewCertPool()
 		if !config.RootCAs.AppendCertsFromPEM(content) {
-			return nil, invalidOptions("tls_ca holds no certificate in PEM form")
+			return nil, invalidOptions("%s holds no certificate in PEM form", p.named("tls_ca"))
 		}
 	}
 	if p.tlsCert != "" {
 		own, err := tls.LoadX509KeyPair(p.tlsCert, p.tlsKey)
 		if err != nil {
-			return nil, invalidOptions("tls_cert, tls_key: %v", err)
+			return nil, invalidOptions("%s: %s", p.named("tls_cert, tls_key"), p.problem(err))
 		}
 		config.Certificates = []tls.Certificate{own}
 	}

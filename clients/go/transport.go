@@ -33,7 +33,11 @@ func newTransport(s *settings) (*transport, error) {
 	return &transport{settings: s, conn: conn, raw: rawStubs(conn), life: life, end: end}, nil
 }
 
+// close may be called again.
 func (t *transport) close() error {
+	if t.isClosed() {
+		return nil
+	}
 	t.end()
 	return t.conn.Close()
 }
@@ -150,6 +154,11 @@ func pages[T any](read func(token string) (items []T, nextToken string, err erro
 				}
 			}
 			if nextToken == "" {
+				return
+			}
+			if nextToken == token {
+				var none T
+				yield(none, noProgress("the server answers the same page again and again"))
 				return
 			}
 			token = nextToken

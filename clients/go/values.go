@@ -31,6 +31,11 @@ func asStruct(values map[string]any, field string) (*structpb.Struct, error) {
 	return &structpb.Struct{Fields: fields}, nil
 }
 
+// asInt32 returns the nearest number that the contract has: one that is too large is refused by the server, and never becomes another.
+func asInt32(number int) int32 {
+	return int32(min(max(number, math.MinInt32), math.MaxInt32))
+}
+
 func asValue(value any, field string) (*structpb.Value, error) {
 	switch value := value.(type) {
 	case nil:

@@ -31,6 +31,10 @@ impl Bindings {
                 let contains = found.as_str().is_some_and(|found| found.contains(text.trim_start_matches('~')));
                 if contains { Ok(()) } else { differs() }
             }
+            Value::String(text) if text.starts_with('!') => {
+                let lacks = found.as_str().is_some_and(|found| !found.contains(text.trim_start_matches('!')));
+                if lacks { Ok(()) } else { differs() }
+            }
             Value::Number(number) if number.as_f64().is_some() && number.as_f64() == found.as_f64() => Ok(()),
             Value::Array(items) => {
                 let Some(others) = found.as_array().filter(|others| others.len() == items.len()) else {
@@ -75,7 +79,7 @@ mod tests {
             (json!({"a": 1.0}), json!({"a": 1})),
             (json!({"a": null, "b": 0, "c": ""}), json!({})),
             (json!({"a": null}), json!({"a": []})),
-            (json!({"a": "*", "b": "~ell"}), json!({"a": 7, "b": "hello"})),
+            (json!({"a": "*", "b": "~ell", "c": "!ell"}), json!({"a": 7, "b": "hello", "c": "help"})),
             (json!({"a": {"b": ["x", {}]}}), json!({"a": {"b": ["x", {"c": 1}]}})),
         ] {
             assert!(is_equal(&expected, &found), "{expected} {found}");
@@ -86,6 +90,8 @@ mod tests {
             (json!({"a": null}), json!({"a": 1})),
             (json!({"a": "*"}), json!({"a": ""})),
             (json!({"a": "~x"}), json!({"a": "hello"})),
+            (json!({"a": "!ell"}), json!({"a": "hello"})),
+            (json!({"a": "!ell"}), json!({})),
             (json!({"a": []}), json!({"a": [1]})),
             (json!({"a": [1]}), json!({"a": [1, 2]})),
             (json!({"a": {"b": 1}}), json!({})),

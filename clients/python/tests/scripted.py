@@ -29,6 +29,8 @@ class Refusal:
     metadata: Mapping[str, str] = field(default_factory=dict)
     fields: Mapping[str, str] = field(default_factory=dict)
     message: str = "said so"
+    details_retry: int | None = None
+    """Seconds that a delay may not have, sent all the same."""
 
     def details(self) -> bytes:
         status = status_pb2.Status(code=self.code.value[0], message=self.message)
@@ -38,6 +40,8 @@ class Refusal:
             retry = error_details_pb2.RetryInfo()
             retry.retry_delay.FromTimedelta(timedelta(seconds=self.retry))
             status.details.add().Pack(retry)
+        if self.details_retry is not None:
+            status.details.add().Pack(error_details_pb2.RetryInfo(retry_delay={"seconds": self.details_retry}))
         if self.fields:
             request = error_details_pb2.BadRequest()
             for name, problem in self.fields.items():

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
+from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +36,13 @@ async def changes(cache: Any, count: int) -> list[str]:
     assert await asyncio.to_thread(enough.wait, 10)
     end()
     return names
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Waits until it is so, for 10 s at most."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 -- what is waited for wakes nobody
+            await asyncio.sleep(0.005)
 
 
 async def test_prompts_are_read_from_memory(scripted: Scripted, connect: Any) -> None:
@@ -139,7 +149,7 @@ async def test_a_file_is_bounded(
 ) -> None:
     scripted.on("WatchPrompts", [*ALL, Hang()], [*ALL, Hang()], [Hang()])
     file, ledger = tmp_path / "prompts", connect(scripted.url)
-    monkeypatch.setattr("prompt_ledger._held_prompts._FILE_BYTES", 100)
+    monkeypatch.setattr("prompt_ledger._cache_file._FILE_BYTES", 100)
     first = ledger.prompt_cache(file=file)
     await done(first.synced())
     await close(first)
@@ -149,7 +159,7 @@ async def test_a_file_is_bounded(
     second = ledger.prompt_cache(file=file)
     await done(second.synced())
     await close(second)
-    monkeypatch.setattr("prompt_ledger._held_prompts._FILE_BYTES", file.stat().st_size - 1)
+    monkeypatch.setattr("prompt_ledger._cache_file._FILE_BYTES", file.stat().st_size - 1)
     with pytest.raises(errors.NotSynced):
         ledger.prompt_cache(file=file).get("a")
     assert "cannot be read" in caplog.text
@@ -208,10 +218,135 @@ async def test_a_listener_that_fails_harms_nobody(scripted: Scripted, connect: A
         raise ValueError(name)
 
     cache.on_change(fail)
+    others = asyncio.create_task(changes(cache, 2))
+    await asyncio.sleep(0)
     go.set()
+    assert await others == ["a", "b"]
+    await close(cache)
+    await until(lambda: caplog.text.count("a listener of the prompt cache failed") == 2)
+
+
+async def test_a_slow_listener_delays_nobody_and_is_told_several_changes_as_one(scripted: Scripted, connect: Any) -> None:
+    go, told, slow = threading.Event(), threading.Event(), threading.Event()
+    states: list[Any] = [prompt_state("a", 8, 2), prompt_state("b", 9, 6), prompt_state("a", 10, 3)]
+    scripted.on("WatchPrompts", [*ALL, go, states[0], told, *states[1:], Hang()])
+    cache = connect(scripted.url).prompt_cache()
     await done(cache.synced())
-    assert cache.names() == ["a", "b"]
-    assert "a listener of the prompt cache failed" in caplog.text
+    names: list[str] = []
+
+    def listen(name: str) -> Any:
+        names.append(name)
+        told.set()
+        return asyncio.to_thread(slow.wait, 10) if hasattr(cache, "aclose") else slow.wait(10)
+
+    end = cache.on_change(listen)
+    go.set()
+    await done(cache.reached(10))
+    assert cache.get("a").number == 3
+    assert names == ["a"], "it still hears of the first one"
+    slow.set()
+    await until(lambda: len(names) == 3)
+    assert names == ["a", "b", "a"]
+    end()
+    end()
+
+
+async def test_a_state_that_is_told_again_is_no_change(scripted: Scripted, connect: Any) -> None:
+    go = threading.Event()
+    scripted.on("WatchPrompts", [*ALL, go, *ALL[:2], prompt_state("c", 8, 1), Hang()])
+    cache = connect(scripted.url).prompt_cache()
+    await done(cache.synced())
+    waiting = asyncio.create_task(changes(cache, 1))
+    await asyncio.sleep(0)
+    go.set()
+    assert await waiting == ["c"]
+
+
+async def test_a_file_says_when_the_cache_was_current_also_where_the_server_was_away_since(
+    scripted: Scripted, connect: Any, tmp_path: Path
+) -> None:
+    more, aged = threading.Event(), Refusal(Code.UNAVAILABLE, "DRAINING", 3_600)
+    scripted.on("WatchPrompts", [*ALL, more, prompt_state("a", 9, 2), aged], [Hang()])
+    ledger = connect(scripted.url)
+    first = ledger.prompt_cache(file=tmp_path / "prompts")
+    await done(first.synced())
+    more.set()
+    await done(first.reached(9))
+    await until(lambda: first.stale_since is not None)
+    current_at = first.stale_since
+    await close(first)
+    second = ledger.prompt_cache(file=tmp_path / "prompts")
+    assert abs(second.stale_since - current_at) < timedelta(milliseconds=1)
+    assert second.get("a").number == 2
+
+
+@pytest.mark.parametrize("change", ["all may write it", "its group may write it", "of another user", "a named pipe"])
+async def test_a_file_that_another_user_may_have_written_is_not_read_and_is_replaced(
+    scripted: Scripted, connect: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture, change: str
+) -> None:
+    gate = threading.Event()
+    scripted.on("WatchPrompts", [*ALL, Hang()], [gate, *ALL, Hang()], [Hang()])
+    file, ledger = tmp_path / "prompts", connect(scripted.url)
+    first = ledger.prompt_cache(file=file)
+    await done(first.synced())
+    await close(first)
+    match change:
+        case "all may write it":
+            file.chmod(0o602)
+        case "its group may write it":
+            file.chmod(0o620)
+        case "of another user" if os.geteuid() == 0:
+            os.chown(file, 12_345, -1)
+        case "of another user":
+            pytest.skip("only root gives files away")
+        case _:
+            file.unlink()
+            os.mkfifo(file, 0o600)
+    second = ledger.prompt_cache(file=file)
+    with pytest.raises(errors.NotSynced):
+        second.get("a")
+    assert "cannot be read" in caplog.text
+    gate.set()
+    await done(second.synced())
+    await close(second)
+    assert ledger.prompt_cache(file=file).get("a").number == 1
+
+
+async def test_waiting_for_a_cache_ends_with_it(scripted: Scripted, connect: Any) -> None:
+    scripted.on("WatchPrompts", [*ALL, Refusal(Code.UNAVAILABLE, "DRAINING", 3_600)])
+    cache = connect(scripted.url).prompt_cache()
+    await done(cache.synced())
+    waiting = asyncio.create_task(
+        asyncio.to_thread(cache.reached, 99, None) if hasattr(cache, "close") else cache.reached(99, None)
+    )
+    await until(lambda: cache.stale_since is not None)
+    await close(cache)
+    with pytest.raises(errors.ClientClosed):
+        await waiting
+    with pytest.raises(errors.ClientClosed):
+        await done(cache.reached(99, None))
+
+
+async def test_nothing_runs_on_behind_a_closed_client(scripted: Scripted, connect: Any, tmp_path: Path) -> None:
+    scripted.on("WatchPrompts", [*ALL, Hang()], [*ALL, Refusal(Code.UNAVAILABLE, "DRAINING", 3_600)])
+    scripted.on("WatchExecution", [Hang()])
+    ledger = connect(scripted.url)
+    for _ in range(2):
+        cache = ledger.prompt_cache(file=tmp_path / "prompts")
+        cache.on_change(lambda _name: None)
+        await done(cache.synced())
+        updates = ledger.watch("e1")
+        with pytest.raises(errors.DeadlineExceeded):
+            await done(updates.result(timeout=0.1))
+    await close(ledger)
+    await close(ledger)
+
+    def running() -> list[str]:
+        threads = [thread.name for thread in threading.enumerate()]
+        tasks = [task.get_name() for task in asyncio.all_tasks()]
+        return [name for name in threads + tasks if name.startswith("prompt-ledger")]
+
+    await until(lambda: not running())
 
 
 async def test_a_state_in_parts_is_applied_whole(scripted: Scripted, connect: Any) -> None:

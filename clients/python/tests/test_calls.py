@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import uuid
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from prompt_ledger import aio, errors, proto
 from prompt_ledger._wire import inject
 from tests.conftest import close, done, listed
-from tests.events import ID, execution
+from tests.events import ID, end, execution, state, watched
 from tests.scripted import KEY, Hang, Refusal, Scripted
 
 Code = grpc.StatusCode
@@ -218,6 +219,89 @@ async def test_batches_of_any_size_are_got(scripted: Scripted, connect: Any) -> 
     assert [prompt.name for prompt in batch.found] == [*names[:90], *names[91:]]
     assert batch.missing == ("p90",)
     assert [list(request.names) for request in scripted.requests("BatchGetPrompts")] == [names[:100], names[91:]]
+
+
+async def test_a_server_that_gets_no_further_is_asked_no_more(scripted: Scripted, connect: Any) -> None:
+    scripted.on("ListPrompts", proto.ListPromptsResponse(next_page_token="2"))
+    scripted.on("BatchGetPrompts", proto.BatchGetPromptsResponse(left_out=["a", "b"]))
+    ledger = connect(scripted.url)
+    with pytest.raises(errors.Internal, match="the same page"):
+        await listed(ledger.prompts.list())
+    with pytest.raises(errors.Internal, match="leaves out"):
+        await done(ledger.prompts.batch_get(["a", "b"]))
+    assert len(scripted.asked) == 3
+
+
+HOSTILE = (-(2**63), -1, 253_402_300_800, 2**63 - 1)
+
+
+@pytest.mark.parametrize("number", HOSTILE)
+async def test_a_delay_that_no_clock_has_is_an_error_of_its_reason(scripted: Scripted, connect: Any, number: int) -> None:
+    refusal = Refusal(Code.INVALID_ARGUMENT, "TEMPLATE_INVALID", details_retry=number)
+    scripted.on("GetExecution", refusal)
+    scripted.on("WatchExecution", refusal)
+    ledger = connect(scripted.url)
+    for call in (ledger.handle(ID).get, ledger.handle(ID).result):
+        with pytest.raises(errors.TemplateInvalid) as caught:
+            await done(call())
+        assert caught.value.retry_after == pytest.approx(float(number))
+
+
+@pytest.mark.parametrize("number", HOSTILE)
+async def test_a_time_that_no_calendar_has_is_the_nearest_one(scripted: Scripted, connect: Any, number: int) -> None:
+    first = watched(state(1, "QUEUED", 0))[0]
+    first.event.at.seconds, first.event.at.nanos = number, -(2**31)
+    scripted.on("WatchExecution", [first, *watched(end(2))])
+    updates = await listed(connect(scripted.url).watch(ID))
+    assert updates[0].at.year in (1, 9999)
+
+
+@pytest.mark.parametrize("timeout", [float("inf"), timedelta.max])
+async def test_a_time_may_have_no_end(scripted: Scripted, connect: Any, timeout: Any) -> None:
+    scripted.on("GetExecution", FOUND)
+    scripted.on("RunExecution", proto.RunExecutionResponse(execution=execution()))
+    scripted.on("WatchExecution", watched(end(1)))
+    ledger = connect(scripted.url, timeout=timeout, patience=timeout, silence=timeout)
+    assert (await done(ledger.handle(ID).get())).id == ID
+    assert (await done(ledger.handle(ID).result(timeout))).id == ID
+    assert (await done(ledger.run("greet", {}, deadline=timeout))).id == ID
+    with pytest.raises(errors.InvalidField, match="timeout"):
+        await done(ledger.run("greet", {}, timeout=float("inf")))
+
+
+async def test_an_interceptor_that_fails_ends_its_stream(scripted: Scripted, connect: Any, flavor: str) -> None:
+    def broken(answers: Any) -> Any:
+        for each in [answers]:
+            if each is not None:
+                raise ValueError(each)
+            yield each
+
+    async def broken_later(answers: Any) -> Any:
+        for each in [answers]:
+            if each is not None:
+                raise ValueError(each)
+            yield each
+
+    class Sync(grpc.UnaryStreamClientInterceptor):
+        def intercept_unary_stream(self, continuation: Any, details: Any, request: Any) -> Any:
+            return _Answers(continuation(details, request), broken)
+
+    class _Answers:
+        def __init__(self, call: Any, read: Any) -> None:
+            self.cancel, self._read = call.cancel, read
+
+        def __iter__(self) -> Any:
+            return self._read(self)
+
+    class Asyncio(grpc.aio.UnaryStreamClientInterceptor):
+        async def intercept_unary_stream(self, continuation: Any, details: Any, request: Any) -> Any:
+            return broken_later(await continuation(details, request))
+
+    scripted.on("StreamExecution", [Hang()])
+    interceptor = Sync() if flavor == "sync" else Asyncio()
+    ledger = connect(scripted.url, interceptors=[interceptor])
+    with pytest.raises(errors.NotResumable, match="ValueError"):
+        await done(ledger.stream("greet", {}).result(timeout=10))
 
 
 async def test_a_registered_prompt_is_executed_by_the_hash_of_its_text(scripted: Scripted, connect: Any) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import prompt_ledger
+from prompt_ledger import aio
 from prompt_ledger._settings import Settings
 from prompt_ledger.errors import InvalidOptions
 from prompt_ledger.options import DEVELOPMENT_KEY, Profile, Target, is_loopback
@@ -92,7 +94,7 @@ HERE = [
     "http://127.8.9.1",
     "http://[::1]:50051",
     "http://[::ffff:127.0.0.1]:1",
-    "http://localhost:1/path",
+    "http://localhost:1/",
 ]
 ELSEWHERE = [
     ("http://ledger.example.com:50051", "ledger.example.com"),
@@ -103,7 +105,6 @@ ELSEWHERE = [
     ("http://[::ffff:10.0.0.1]:1", "::ffff:10.0.0.1"),
     ("http://localhost.example.com", "localhost.example.com"),
     ("http://127.0.0.1.example.com", "127.0.0.1.example.com"),
-    ("http://localhost@example.com", "example.com"),
 ]
 
 
@@ -142,9 +143,13 @@ def test_what_can_not_be_used_is_told_without_the_key() -> None:
         "http://host:0",
         "http://host:x",
         "http://[::",
+        "http://host/path",
+        f"http://host?{KEY}",
+        f"http://host#{KEY}",
     ):
-        with pytest.raises(InvalidOptions, match="is no address of a server"):
-            target(server)
+        with pytest.raises(InvalidOptions, match="is no address of a server") as caught:
+            target(server, "")
+        assert KEY not in str(caught.value)
     for key in ("very-secret\n", "pl_ü", " pl_x"):
         with pytest.raises(InvalidOptions) as caught:
             target("http://localhost", key)
@@ -165,6 +170,67 @@ def test_what_is_no_certificate_vouches_for_nothing(tmp_path: Path) -> None:
     with pytest.raises(InvalidOptions, match="belong together"):
         target("https://host", tls_key=file)
     target("http://localhost", tls_ca=file)
+
+
+@pytest.mark.parametrize(
+    "server",
+    [
+        f"http://ada:{KEY}@127.0.0.1:1",
+        f"https://ada:{KEY}@ledger.example.com",
+        f"http://{KEY}@localhost",
+        f"http://:{KEY}@localhost:1",
+        f"http://ada:a/{KEY}@localhost",
+        f"http://ada:a?{KEY}@localhost",
+        f"http://ada:%zz{KEY}@localhost",
+        f"ada:{KEY}@localhost:1",
+        f"http:\\\\ada:{KEY}@localhost",
+    ],
+)
+@pytest.mark.parametrize("origin", ["argument", "environment", "file"])
+def test_an_address_with_a_user_or_a_password_is_refused_wherever_it_stands_and_not_shown(
+    server: str, origin: str, home: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if origin == "environment":
+        monkeypatch.setenv("LEDGER_SERVER", server)
+    if origin == "file":
+        monkeypatch.setenv("XDG_CONFIG_HOME", home["XDG_CONFIG_HOME"])
+        file = Path(home["XDG_CONFIG_HOME"]) / "prompt-ledger" / "config.toml"
+        file.write_text(f"[profiles.default]\nserver = '{server}'\n")
+    for connect in (prompt_ledger.connect, aio.connect, prompt_ledger.PromptLedger):
+        with pytest.raises(InvalidOptions, match="api_key or LEDGER_API_KEY") as caught:
+            connect(*([server] if origin == "argument" else []))
+        shown = f"{caught.value} {caught.value!r}"
+        assert KEY not in shown
+        assert "ada" not in shown
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "server = 'KEY'",
+        "server = 'http://KEY.example.com'\napi_key = 'k'",
+        "server = 'http://localhost'\nproject = 'KEY\u00e4'",
+        "server = 'https://localhost'\ntls_ca = 'KEY'",
+        "server = 'https://localhost'\ntls_cert = 'KEY'\ntls_key = 'KEY'",
+    ],
+)
+def test_no_error_shows_what_stands_in_the_file(entry: str, home: dict[str, str]) -> None:
+    file = Path(home["XDG_CONFIG_HOME"]) / "prompt-ledger" / "config.toml"
+    file.write_text("[profiles.default]\n" + entry.replace("KEY", KEY))
+    with pytest.raises(InvalidOptions, match=f"of the profile 'default' of {file}") as caught:
+        Target.of(find(home), allow_plaintext=False)
+    assert KEY not in str(caught.value)
+
+
+def test_a_file_of_profiles_is_a_file_and_bounded(home: dict[str, str]) -> None:
+    file = Path(home["XDG_CONFIG_HOME"]) / "prompt-ledger" / "config.toml"
+    file.write_text(FILE + "#" * 1024 * 1024)
+    with pytest.raises(InvalidOptions, match="more than 1 MiB"):
+        find(home)
+    file.unlink()
+    os.mkfifo(file, 0o600)
+    with pytest.raises(InvalidOptions, match="is no file"):
+        find(home)
 
 
 def test_addresses_are_those_of_grpc() -> None:

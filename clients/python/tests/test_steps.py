@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import Any
 
@@ -375,6 +376,12 @@ class TestPromptReader:
             assert reader.broke(failure(code, reason), updates) is recovers, reason
             assert list(updates) == [Behind(), *([Reached(0)] if after < cursor else [])]
             assert reader.ask().request.after_revision == after
+
+
+@pytest.mark.parametrize("asked", [0.0, -1.0, -1e30, 1e-9])
+def test_a_server_that_asks_for_no_delay_is_not_asked_without_one(asked: float) -> None:
+    delay = RetryWindow(math.inf).delay(Verdict(again=True, asked=asked), Moment(0, 0))
+    assert delay == pytest.approx(0.1)
 
 
 def test_the_execution_of_an_event_is_read() -> None:

@@ -105,7 +105,14 @@ def test_images_are_bytes_and_choices_are_short() -> None:
 
 
 @pytest.mark.parametrize(
-    ("retries", "timeout", "deadline"), [(0, None, 130), (1, None, 255), (3, 2, 8 + 155 + 10), (5, 1, 6 + 395 + 10)]
+    ("retries", "timeout", "deadline"),
+    [
+        (0, None, 130),
+        (1, None, 255),
+        (3, 2, 8 + 155 + 10),
+        (5, 1, 6 + 395 + 10),
+        (2**31 - 1, None, 1_001 * 120 + 35 + 998 * 120 + 10),
+    ],
 )
 def test_a_run_may_take_all_its_attempts(retries: int, timeout: int | None, deadline: float) -> None:
     options: Any = {"max_retries": retries, **({"timeout": timeout} if timeout else {})}

@@ -9,6 +9,7 @@ from typing import Any, Generic, NamedTuple, TypedDict, TypeVar
 from prompt_ledger import _spec, proto
 from prompt_ledger import _values as values
 from prompt_ledger._values import Json
+from prompt_ledger.errors import Internal
 from prompt_ledger.records import (
     Batch,
     Execution,
@@ -44,6 +45,14 @@ Page = tuple[list[T], str]
 
 Pages = Callable[[str], Call[Page[T]]]
 """The call for the page of a token."""
+
+
+def check_further(token: str, following: str) -> bool:
+    """Whether there is another page behind the one of ``token``."""
+    if following and following == token:
+        raise Internal("the server answers the same page again and again")
+    return bool(following)
+
 
 Program = Generator[Call[Any], Any, T]
 """Several calls, one after the other: yields each, is sent its answer, and returns the result of all."""
@@ -374,6 +383,8 @@ def batch_get(names: Sequence[str], label: str, min_revision: int | None) -> Pro
         answer: proto.BatchGetPromptsResponse = yield Call("registry", "BatchGetPrompts", request, lambda it: it)
         found += [Prompt.read(each.prompt, each.version if each.HasField("version") else None) for each in answer.found]
         missing += answer.missing
+        if len(answer.left_out) >= len(asked):
+            raise Internal("the server leaves out all the prompts that it is asked for")
         # The answer was full.
         left = [*answer.left_out, *left]
     return Batch(tuple(found), tuple(missing))

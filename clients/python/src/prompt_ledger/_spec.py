@@ -14,6 +14,8 @@ _PROVIDER_TIMEOUT = 120.0
 _RETRY_DELAYS = (5.0, 30.0, 120.0)
 # For everything but provider calls and delays.
 _MARGIN = 10.0
+# More than these the server refuses: the deadline grows no more.
+_MOST_RETRIES = 1_000
 
 
 class SpecOptions(TypedDict, total=False):
@@ -97,7 +99,7 @@ def spec(name: str, variables: Json | None, options: SpecOptions) -> proto.Execu
             case "response_format":
                 fields[each] = values.response_format(value)
             case "timeout" | "expire_after":
-                fields[each] = values.duration(value)
+                fields[each] = values.duration(value, each)
             case _:
                 raise TypeError(f"{each!r} is no option of an execution")
     selectors = [each for each in ("version_number", "label", "checksum_hash") if each in fields]
@@ -110,8 +112,8 @@ def spec(name: str, variables: Json | None, options: SpecOptions) -> proto.Execu
 
 def deadline(spec: proto.ExecutionSpec) -> float:
     """How many seconds a call may take that executes within it: all its attempts, and the delays between them."""
-    once = spec.timeout.ToTimedelta().total_seconds() if spec.HasField("timeout") else _PROVIDER_TIMEOUT
-    retries = max(spec.max_retries, 0)
-    # A server may be set to more retries than these; each of them waits as long as the last.
+    once = spec.timeout.seconds + spec.timeout.nanos / 1e9 if spec.HasField("timeout") else _PROVIDER_TIMEOUT
+    retries = min(max(spec.max_retries, 0), _MOST_RETRIES)
+    # Each further retry waits as long as the last of these.
     delays = [*_RETRY_DELAYS, *[_RETRY_DELAYS[-1]] * max(retries - len(_RETRY_DELAYS), 0)]
     return once * (1 + retries) + sum(delays[:retries]) + _MARGIN

@@ -59,5 +59,12 @@ def from_status(code: grpc.StatusCode, message: str | None, trailers: Iterable[A
         reason=info.reason,
         fields={violation.field: violation.description for violation in request.field_violations},
         metadata=info.metadata,
-        retry_after=retry.retry_delay.ToTimedelta().total_seconds() if asks else None,
+        retry_after=retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9 if asks else None,
     )
+
+
+def from_exception(error: Exception) -> LedgerError:
+    """The error of a stream that ended with one that is none of gRPC's."""
+    unknown = class_of("", grpc.StatusCode.UNKNOWN)(f"{type(error).__name__}: {error}")
+    unknown.__cause__ = error
+    return unknown

@@ -91,9 +91,12 @@ def seconds(value: Seconds) -> float:
     return value.total_seconds() if isinstance(value, timedelta) else float(value)
 
 
-def duration(value: Seconds) -> Duration:
+def duration(value: Seconds, field: str) -> Duration:
     result = Duration()
-    result.FromTimedelta(value if isinstance(value, timedelta) else timedelta(seconds=value))
+    try:
+        result.FromTimedelta(value if isinstance(value, timedelta) else timedelta(seconds=value))
+    except (ValueError, OverflowError):
+        raise invalid(field, f"{value} is no number of seconds that can be sent") from None
     return result
 
 

@@ -82,7 +82,7 @@ def register(prompts: list[proto.CodePrompt], options: RegisterOptions, *, dry_r
     answer = yield Call("code", "RegisterCodePrompts", request, lambda response: response)
     registered = tuple(map(RegisteredPrompt.read, answer.registered))
     differences = []
-    for prompt, outcome in zip(prompts, registered, strict=True):
+    for prompt, outcome in zip(prompts, registered, strict=False):
         if dry_run and outcome.action != "unchanged":
             before = None
             if outcome.previous_version is not None:

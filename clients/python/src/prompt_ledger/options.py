@@ -14,7 +14,7 @@ import ssl
 import stat
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -25,6 +25,12 @@ DEVELOPMENT_SERVER = "http://127.0.0.1:50051"
 # What `prompt-ledger dev` accepts on loopback without any setting.
 DEVELOPMENT_KEY = "dev-key-change-in-production"
 
+FIELDS = ("server", "api_key", "project", "tls_ca", "tls_cert", "tls_key")
+"""What a profile has in files; in the environment ``LEDGER_SERVER`` and so on."""
+
+# Of the file of profiles, in bytes.
+_LARGEST_FILE = 1024 * 1024
+
 Pem = str | os.PathLike[str] | bytes
 """The path of a file in PEM form, or as ``bytes`` its content."""
 
@@ -34,7 +40,7 @@ class Profile:
     """A server, and what opens it. Its text shows no key."""
 
     server: str
-    """``http://HOST:PORT`` or ``https://HOST:PORT``."""
+    """``http://HOST:PORT`` or ``https://HOST:PORT``, without a user and a password."""
     api_key: str = field(default="", repr=False)
     project: str = ""
     """Needed by system keys alone, which open all projects."""
@@ -43,6 +49,24 @@ class Profile:
     tls_cert: Pem | None = field(default=None, repr=False)
     """The client's own certificate, for servers that ask for one, and its key."""
     tls_key: Pem | None = field(default=None, repr=False)
+    source: str = field(default="", repr=False, compare=False)
+    """Where it stands, for errors, which show nothing of a file. Empty: they may show the server."""
+
+    def __post_init__(self) -> None:
+        if "@" in self.server:
+            # Whatever stands before it may be a password, so nothing of it is shown.
+            raise InvalidOptions(
+                f"{self.named('the address')} holds a user or a password, which an address of a server does not have: write"
+                " http://HOST:PORT or https://HOST:PORT, and give the key as api_key or LEDGER_API_KEY"
+            )
+
+    def named(self, part: str) -> str:
+        """Says in errors where a part of the profile stands."""
+        return f"{part} of {self.source}" if self.source else part
+
+    def shown(self, part: str, value: str) -> str:
+        """Names a value in errors."""
+        return self.named(part) if self.source else f"`{value}`"
 
     @classmethod
     def find(cls, given: Mapping[str, Any], profile: str | None, environment: Mapping[str, str]) -> Profile:
@@ -54,7 +78,7 @@ class Profile:
             names = ", ".join(sorted(explicit))
             raise InvalidOptions(f"{names} without a server: a profile is taken whole, so give the server too")
         if profile is None and environment.get("LEDGER_SERVER"):
-            variables = {each.name: environment.get(f"LEDGER_{each.name.upper()}") for each in fields(cls)}
+            variables = {name: environment.get(f"LEDGER_{name.upper()}") for name in FIELDS}
             # An empty variable counts as none.
             return cls(**{name: value for name, value in variables.items() if value})
         named = profile or environment.get("LEDGER_PROFILE")
@@ -65,9 +89,14 @@ def _from_file(named: str | None, environment: Mapping[str, str]) -> Profile | N
     """The profile of that name, or ``default``; None where none is named and there is none."""
     path, name = _profiles(environment), named or "default"
     try:
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            profiles = tomllib.load(file).get("profiles", {})
+        # A named pipe is opened without waiting for its writer.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with os.fdopen(descriptor, "rb") as file:
+            mode = os.fstat(descriptor).st_mode
+            content = file.read(_LARGEST_FILE + 1) if stat.S_ISREG(mode) else b""
+            # What is cut is not looked at.
+            whole = content.decode() if len(content) <= _LARGEST_FILE else ""
+            profiles = tomllib.loads(whole).get("profiles", {})
     except FileNotFoundError:
         if named is None and not environment.get("LEDGER_CONFIG"):
             return None
@@ -78,6 +107,10 @@ def _from_file(named: str | None, environment: Mapping[str, str]) -> Profile | N
         # The place alone: what stands there may be a key.
         place = re.search(r"at line \d+, column \d+", str(error))
         raise InvalidOptions(f"{path} is no TOML" + (f" {place[0]}" if place else "")) from None
+    if not stat.S_ISREG(mode):
+        raise InvalidOptions(f"{path} is no file")
+    if len(content) > _LARGEST_FILE:
+        raise InvalidOptions(f"{path} has more than 1 MiB: it holds something else than profiles")
     if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise InvalidOptions(f"{path} can be read by others, and keys stand in it: chmod 600 {path}")
     if not isinstance(profiles, dict) or name not in profiles:
@@ -85,14 +118,14 @@ def _from_file(named: str | None, environment: Mapping[str, str]) -> Profile | N
             return None
         raise InvalidOptions(f"{path} has no profile {name!r}")
     profile = profiles[name]
-    known = {each.name for each in fields(Profile)}
+    source = f"the profile {name!r} of {path}"
     if not isinstance(profile, dict) or not all(isinstance(value, str) for value in profile.values()):
-        raise InvalidOptions(f"the profile {name!r} of {path} is to be a table of texts")
-    if not known.issuperset(profile):
-        raise InvalidOptions(f"the profile {name!r} of {path} has something else than {', '.join(sorted(known))}")
+        raise InvalidOptions(f"{source} is to be a table of texts")
+    if not set(FIELDS).issuperset(profile):
+        raise InvalidOptions(f"{source} has something else than {', '.join(sorted(FIELDS))}")
     if not profile.get("server"):
-        raise InvalidOptions(f"the profile {name!r} of {path} names no server")
-    return Profile(**profile)
+        raise InvalidOptions(f"{source} names no server")
+    return Profile(**profile, source=source)
 
 
 def _profiles(environment: Mapping[str, str]) -> Path:
@@ -116,19 +149,21 @@ class Target:
 
     @classmethod
     def of(cls, profile: Profile, *, allow_plaintext: bool) -> Target:
-        url = _url(profile.server)
+        url = _url(profile)
         secure, host = url.scheme == "https", url.hostname or ""
         key = profile.api_key
         if not secure and key and not allow_plaintext and not is_loopback(host):
             raise InvalidOptions(
-                f"the API key would go to `{host}` unencrypted: write https://, or set allow_plaintext where the way is safe"
+                f"the API key would go to {profile.shown('the server', host)} unencrypted: write https://,"
+                " or set allow_plaintext where the way is safe"
             )
         if key == DEVELOPMENT_KEY and not is_loopback(host):
-            raise InvalidOptions(f"the development key goes to this machine alone, not to `{host}`: make a key there")
+            there = profile.shown("the server", host)
+            raise InvalidOptions(f"the development key goes to this machine alone, not to {there}: make a key there")
         if not _is_header(key):
             raise InvalidOptions("the API key holds characters that no key has; was it copied whole, without line breaks?")
         if not _is_header(profile.project):
-            raise InvalidOptions(f"{profile.project!r} is no name of a project")
+            raise InvalidOptions(f"{profile.shown('the project', profile.project)} is no name of a project")
         headers = (("x-api-key", key), ("x-ledger-project", profile.project))
         bracketed = f"[{host}]" if ":" in host else host
         return cls(
@@ -151,22 +186,25 @@ class Tls:
     def of(cls, profile: Profile) -> Tls:
         if (profile.tls_cert is None) != (profile.tls_key is None):
             raise InvalidOptions("tls_cert and tls_key belong together: give both or neither")
-        roots = _pem("tls_ca", profile.tls_ca, "CERTIFICATE") if profile.tls_ca is not None else _system_roots()
+        roots = _pem(profile, "tls_ca", "CERTIFICATE") if profile.tls_ca is not None else _system_roots()
         return cls(
             roots=roots,
-            certificate=_pem("tls_cert", profile.tls_cert, "CERTIFICATE"),
-            key=_pem("tls_key", profile.tls_key, "PRIVATE KEY"),
+            certificate=_pem(profile, "tls_cert", "CERTIFICATE"),
+            key=_pem(profile, "tls_key", "PRIVATE KEY"),
         )
 
 
-def _url(server: str) -> SplitResult:
+def _url(profile: Profile) -> SplitResult:
+    usable = re.fullmatch(r"https?://[^\s/?#]+/?", profile.server, re.IGNORECASE) is not None
     try:
-        url = urlsplit(server)
-        usable = url.scheme in ("http", "https") and url.hostname and url.port != 0
+        url = urlsplit(profile.server)
+        usable = usable and bool(url.hostname) and url.port != 0
     except ValueError:
         usable = False
-    if not usable or any(character.isspace() for character in server):
-        raise InvalidOptions(f"{server!r} is no address of a server; write http://HOST:PORT or https://HOST:PORT")
+    if not usable:
+        # Without a query or a fragment, in which a key may stand.
+        shown = profile.shown("the server", re.sub(r"[?#].*", "...", profile.server, flags=re.DOTALL))
+        raise InvalidOptions(f"{shown} is no address of a server; write http://HOST:PORT or https://HOST:PORT")
     return url
 
 
@@ -186,13 +224,16 @@ def _is_header(value: str) -> bool:
     return value.isascii() and value.isprintable() and value == value.strip()
 
 
-def _pem(option: str, pem: Pem | None, kind: str) -> bytes | None:
+def _pem(profile: Profile, field: str, kind: str) -> bytes | None:
+    pem: Pem | None = getattr(profile, field)
     if pem is None:
         return None
+    option = profile.named(field)
     try:
         content = pem if isinstance(pem, bytes) else Path(pem).read_bytes()
     except OSError as error:
-        raise InvalidOptions(f"{option}: {error}") from None
+        # Of a path that stands in a file, nothing is shown.
+        raise InvalidOptions(f"{option}: {error.strerror if profile.source else error}") from None
     if kind == "CERTIFICATE":
         try:
             # gRPC would only fail at the first call, and not say why.

@@ -34,9 +34,15 @@ _change_word = _words(proto.PromptChangeKind)
 _action_word = _words(proto.RegistrationAction)
 
 
+_EARLIEST, _LATEST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
+
+
 def as_datetime(stamp: Timestamp) -> datetime:
-    """A time in UTC, to the microsecond. Much quicker than ``ToDatetime``."""
-    return datetime.fromtimestamp(stamp.seconds, UTC).replace(microsecond=stamp.nanos // 1_000)
+    """A time in UTC, to the microsecond; the nearest one that Python has. Much quicker than ``ToDatetime``."""
+    try:
+        return datetime.fromtimestamp(stamp.seconds, UTC).replace(microsecond=stamp.nanos // 1_000)
+    except (ValueError, OverflowError, OSError):
+        return _EARLIEST if stamp.seconds < 0 else _LATEST
 
 
 def _time(message: Message, name: str) -> datetime | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import math
 from collections.abc import Callable
 from datetime import datetime
@@ -12,8 +13,9 @@ from typing import Self
 
 from prompt_ledger._aio.following import AsyncFollowing
 from prompt_ledger._aio.transport import AsyncTransport
-from prompt_ledger._held_prompts import CacheSource, HeldPrompts, Listener
-from prompt_ledger._steps.prompt_reader import Behind, PromptReader
+from prompt_ledger._cache_file import CacheFile, CacheSource
+from prompt_ledger._held_prompts import HeldPrompts, Listener
+from prompt_ledger._steps.prompt_reader import Current, PromptReader
 from prompt_ledger._values import Seconds, seconds
 from prompt_ledger.errors import DeadlineExceeded, LedgerError
 from prompt_ledger.records import Prompt, PromptVersion
@@ -30,8 +32,9 @@ class AsyncPromptCache:
     def __init__(self, transport: AsyncTransport, names: tuple[str, ...], name_prefix: str, file: Path | None) -> None:
         settings = transport.settings
         source = CacheSource(settings.server, settings.project, names, name_prefix)
-        self._held = HeldPrompts(source, file, settings.logger)
+        self._held = HeldPrompts(CacheFile(file, source) if file is not None else None, settings.logger)
         self._changed = asyncio.Condition()
+        self._listening: set[asyncio.Task[None]] = set()
         reader = PromptReader(names, name_prefix, cursor=0)
         # What is held is of use however long the server is away.
         self._following = AsyncFollowing(transport, reader, patience=math.inf)
@@ -60,8 +63,17 @@ class AsyncPromptCache:
         return await self._until(lambda: self._held.synced and self._held.revision >= revision, timeout)
 
     def on_change(self, listener: Listener) -> Callable[[], None]:
-        """Calls ``listener(name)`` after each change, in the event loop. Returns what ends that."""
-        return self._held.listen(listener)
+        """Calls ``listener(name)`` once a change from now on can be read, in a task of its own, and awaits what it returns where
+        that can be awaited: a slow one delays no other, and is told several changes of a prompt as one. Returns what ends that.
+        """
+        task = asyncio.create_task(self._listen(listener, self._held.log.edition), name="prompt-ledger-listener")
+        self._listening.add(task)
+        task.add_done_callback(self._listening.discard)
+
+        def end() -> None:
+            task.cancel()
+
+        return end
 
     @property
     def revision(self) -> int:
@@ -70,7 +82,7 @@ class AsyncPromptCache:
 
     @property
     def stale_since(self) -> datetime | None:
-        """Since when changes may be missing; None while the cache is fed."""
+        """Since when changes may be missing; None while the cache is current."""
         return self._held.stale_since
 
     @property
@@ -81,10 +93,8 @@ class AsyncPromptCache:
     async def aclose(self) -> None:
         """Ends the watch, and writes the file. What is held can still be read."""
         self._following.close()
-        self._feeding.cancel()
+        # It writes the file.
         await asyncio.wait({self._feeding})
-        self._held.apply(Behind())
-        self._held.save()
 
     async def __aenter__(self) -> Self:
         return self if self._held.filled else await self.synced()
@@ -93,23 +103,52 @@ class AsyncPromptCache:
         await self.aclose()
 
     async def _until(self, enough: Callable[[], bool], timeout: Seconds | None) -> Self:
+        if not enough():
+            self._held.check_fed()
         try:
             async with asyncio.timeout(None if timeout is None else seconds(timeout)), self._changed:
-                await self._changed.wait_for(lambda: enough() or self._held.failure is not None)
+                await self._changed.wait_for(lambda: enough() or self._held.ended)
         except TimeoutError:
             raise DeadlineExceeded("the prompts did not come in time") from None
-        if not enough() and self._held.failure is not None:
-            raise self._held.failure
+        if not enough():
+            self._held.check_fed()
         return self
 
     async def _feed(self) -> None:
+        held = self._held
         try:
             while (update := await self._following.next()) is not None:
-                self._held.apply(update)
+                held.apply(update)
                 await self._tell()
+                if isinstance(update, Current):
+                    await self._save()
         except LedgerError as failure:
-            self._held.failed(failure)
+            held.failed(failure)
+        finally:
+            held.closed()
+            await self._save()
             await self._tell()
+
+    async def _save(self) -> None:
+        if self._held.wants_saving:
+            # The disk keeps no other task waiting. Nothing else changes what is held meanwhile.
+            await asyncio.to_thread(self._held.save)
+
+    async def _listen(self, listener: Listener, seen: int) -> None:
+        held = self._held
+        while True:
+            async with self._changed:
+                await self._changed.wait_for(lambda known=seen: held.ended or held.log.edition > known)
+            names, seen = held.log.since(seen)
+            for name in names:
+                try:
+                    told = listener(name)
+                    if inspect.isawaitable(told):
+                        await told
+                except Exception:
+                    held.logger.exception("a listener of the prompt cache failed")
+            if held.ended and not names:
+                return
 
     async def _tell(self) -> None:
         async with self._changed:

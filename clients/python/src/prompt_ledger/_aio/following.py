@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from typing import Generic, TypeVar
@@ -27,6 +28,7 @@ class AsyncFollowing(Generic[Message, Update]):
         # When the next stream may be opened, by the monotonic clock.
         self._opens_at = 0.0
         self._over = False
+        self._woken = asyncio.Event()
 
     async def next(self) -> Update | None:
         """The next update; None at the end."""
@@ -36,7 +38,7 @@ class AsyncFollowing(Generic[Message, Update]):
                 return None
             try:
                 await self._step()
-            except LedgerError:
+            except Exception:
                 self.close()
                 # Nothing follows an error.
                 updates.clear()
@@ -46,6 +48,7 @@ class AsyncFollowing(Generic[Message, Update]):
     def close(self) -> None:
         """Hangs up. What has arrived can still be read."""
         self._over = True
+        self._woken.set()
         self._drop_stream()
 
     def __del__(self) -> None:
@@ -56,13 +59,15 @@ class AsyncFollowing(Generic[Message, Update]):
     async def _step(self) -> None:
         stream = self._stream
         if stream is None:
-            await self._transport.sleep(max(self._opens_at - time.monotonic(), 0))
+            await self._transport.sleep(max(self._opens_at - time.monotonic(), 0), self._woken)
             if self._over:
                 return
             stream = self._stream = self._transport.open(self._reader.ask(), resumes=self._reader.resumes)
             self._machine.opened()
         heard = await stream.get(self._silence)
         self._transport.check_open()
+        if self._over:
+            return
         moment = self._transport.moment()
         if isinstance(heard, Broken | LedgerError):
             step = self._machine.failed(heard, moment)

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 import grpc
 
-from prompt_ledger._status import from_rpc, from_status
+from prompt_ledger._status import from_exception, from_rpc, from_status
 from prompt_ledger._steps.buffer import Buffer
 from prompt_ledger._steps.retry import Broken, Failure
 from prompt_ledger.errors import LedgerError
@@ -77,5 +77,7 @@ class AsyncServerStream(Generic[T]):
                 self._changed.set()
         except (grpc.RpcError, asyncio.CancelledError) as raised:
             end = await ended(self._call, raised)
+        except Exception as error:  # noqa: BLE001 -- an interceptor may raise any
+            end = from_exception(error)
         self._end = self._end or end
         self._changed.set()

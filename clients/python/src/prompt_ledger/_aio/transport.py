@@ -13,7 +13,8 @@ import grpc
 import grpc.aio
 
 from prompt_ledger._aio.stream import AsyncServerStream, ended
-from prompt_ledger._calls import Call, Pages, Program
+from prompt_ledger._calls import Call, Pages, Program, check_further
+from prompt_ledger._forking import Owner, keep_over_fork
 from prompt_ledger._settings import Settings
 from prompt_ledger._steps.machine import StreamCall
 from prompt_ledger._steps.retry import Attempts, Moment
@@ -36,7 +37,10 @@ class AsyncTransport:
             channel = grpc.aio.secure_channel(target.address, secure, options, interceptors=settings.interceptors)
         self._channel = channel
         self.raw = cast(AsyncRawStubs, RawStubs(KeyedChannel(channel, target.headers)))
-        self._closed = asyncio.Event()
+        keep_over_fork(channel)
+        self._owner = Owner()
+        self._is_closed = False
+        self._sleeping: set[asyncio.Event] = set()
         self._streams: weakref.WeakSet[AsyncServerStream[Any]] = weakref.WeakSet()
 
     async def call(self, call: Call[T]) -> T:
@@ -66,10 +70,10 @@ class AsyncTransport:
         """The items of all pages, each page read when it is reached."""
         token, more = "", True
         while more:
-            items, token = await self.call(pages(token))
+            items, following = await self.call(pages(token))
             for item in items:
                 yield item
-            more = bool(token)
+            more, token = check_further(token, following), following
 
     async def program(self, program: Program[T]) -> T:
         """Makes the calls of a program."""
@@ -89,20 +93,30 @@ class AsyncTransport:
         self._streams.add(stream)
         return stream
 
-    async def sleep(self, seconds: float) -> None:
-        """Waits, at most until the client is closed."""
+    async def sleep(self, seconds: float, woken: asyncio.Event | None = None) -> None:
+        """Waits, at most until the client is closed, or until it is woken."""
+        woken = woken or asyncio.Event()
+        self._sleeping.add(woken)
         try:
-            async with asyncio.timeout(seconds):
-                await self._closed.wait()
+            async with asyncio.timeout(0 if self._is_closed else seconds):
+                await woken.wait()
         except TimeoutError:
             pass
+        finally:
+            self._sleeping.discard(woken)
 
     def check_open(self) -> None:
-        if self._closed.is_set():
+        if (failure := self._owner.failure) is not None:
+            raise failure
+        if self._is_closed:
             raise ClientClosed("the client was closed")
 
     async def close(self) -> None:
-        self._closed.set()
+        self._is_closed = True
+        if self._owner.is_gone:
+            return
+        for woken in self._sleeping:
+            woken.set()
         # Older releases of gRPC leave these open.
         for stream in tuple(self._streams):
             stream.close()

@@ -12,8 +12,11 @@ from prompt_ledger.errors import GaveUp, LedgerError, NotResumable
 # The delay after the first failure, and the longest one, in seconds; between them it doubles.
 _FIRST = 0.1
 _LONGEST = 5.0
-# Bounds the delay that a server asks for.
+# The longest delay that a server is granted; the shortest is the first one.
 _LONGEST_ASKED = 3_600.0
+
+# The longest deadline that gRPC is given, in seconds: it takes no number without end.
+_LONGEST_DEADLINE = 1e9
 
 _Code = grpc.StatusCode
 
@@ -105,8 +108,8 @@ class RetryWindow:
         if self._failing_since is None:
             self._failing_since = moment.now
         if verdict.asked is not None:
-            # Never earlier than asked, and spread over time.
-            delay = min(verdict.asked, _LONGEST_ASKED) * (1 + 0.2 * moment.chance)
+            # Never earlier than asked, and spread over time. A server that asks for no delay is not asked without one.
+            delay = min(max(verdict.asked, _FIRST), _LONGEST_ASKED) * (1 + 0.2 * moment.chance)
         else:
             delay = min(_FIRST * 2 ** min(self._failures, 10), _LONGEST) * (0.5 + 0.5 * moment.chance)
         self._failures += 1
@@ -134,7 +137,7 @@ class Attempts:
     def left(self, now: float) -> float:
         """The deadline of the next attempt, in seconds."""
         # gRPC tells a server the deadline rounded up, above 100 s to whole seconds: no more is told than there is.
-        return max(self._ends - now, 0) * 0.999
+        return min(max(self._ends - now, 0) * 0.999, _LONGEST_DEADLINE)
 
     def delay(self, failure: LedgerError, moment: Moment) -> float | None:
         """How long to wait before the next attempt; ``None`` where there is none."""

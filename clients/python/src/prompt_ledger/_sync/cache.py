@@ -10,10 +10,11 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from prompt_ledger._held_prompts import CacheSource, HeldPrompts, Listener
-from prompt_ledger._steps.prompt_reader import Behind, PromptReader, PromptUpdate
+from prompt_ledger._cache_file import CacheFile, CacheSource
+from prompt_ledger._held_prompts import HeldPrompts, Listener
+from prompt_ledger._steps.prompt_reader import Current, PromptReader, PromptUpdate
 from prompt_ledger._sync.following import Following
 from prompt_ledger._sync.transport import Transport
 from prompt_ledger._values import Seconds, seconds
@@ -32,14 +33,12 @@ class PromptCache:
     def __init__(self, transport: Transport, names: tuple[str, ...], name_prefix: str, file: Path | None) -> None:
         settings = transport.settings
         source = CacheSource(settings.server, settings.project, names, name_prefix)
-        self._held = HeldPrompts(source, file, settings.logger)
+        self._held = HeldPrompts(CacheFile(file, source) if file is not None else None, settings.logger)
         self._changed = threading.Condition()
         reader = PromptReader(names, name_prefix, cursor=0)
         # What is held is of use however long the server is away.
         self._following = Following(transport, reader, patience=math.inf)
-        feeder = threading.Thread(target=_feed, args=(self._following, self._held, self._changed), daemon=True)
-        feeder.name = "prompt-ledger-cache"
-        feeder.start()
+        self._feeder = _thread("prompt-ledger-cache", _feed, self._following, self._held, self._changed)
         # A cache that nobody holds any more is fed no more.
         self._end = weakref.finalize(self, Following.close, self._following)
 
@@ -66,8 +65,12 @@ class PromptCache:
         return self._until(lambda: self._held.synced and self._held.revision >= revision, timeout)
 
     def on_change(self, listener: Listener) -> Callable[[], None]:
-        """Calls ``listener(name)`` after each change, in the thread that feeds the cache. Returns what ends that."""
-        return self._held.listen(listener)
+        """Calls ``listener(name)`` once a change from now on can be read, in a thread of its own: a slow one delays nobody, and
+        is told several changes of a prompt as one. Returns what ends that.
+        """
+        listening = _Listening(listener, self._held, self._changed)
+        _thread("prompt-ledger-listener", listening.run)
+        return listening.end
 
     @property
     def revision(self) -> int:
@@ -76,7 +79,7 @@ class PromptCache:
 
     @property
     def stale_since(self) -> datetime | None:
-        """Since when changes may be missing; None while the cache is fed."""
+        """Since when changes may be missing; None while the cache is current."""
         return self._held.stale_since
 
     @property
@@ -87,8 +90,9 @@ class PromptCache:
     def close(self) -> None:
         """Ends the watch, and writes the file. What is held can still be read."""
         self._end()
-        self._held.apply(Behind())
-        self._held.save()
+        if self._feeder is not threading.current_thread():
+            # It writes the file.
+            self._feeder.join()
 
     def __enter__(self) -> Self:
         return self if self._held.filled else self.synced()
@@ -98,15 +102,21 @@ class PromptCache:
 
     def _until(self, enough: Callable[[], bool], timeout: Seconds | None) -> Self:
         ends = None if timeout is None else time.monotonic() + seconds(timeout)
-        with self._changed:
-            while not enough():
-                if self._held.failure is not None:
-                    raise self._held.failure
-                left = None if ends is None else ends - time.monotonic()
-                if left is not None and left <= 0:
-                    raise DeadlineExceeded("the prompts did not come in time")
-                self._changed.wait(left)
+        while not enough():
+            # Before the lock, which in a forked process nobody may be left to give back.
+            self._held.check_fed()
+            left = None if ends is None else min(ends - time.monotonic(), threading.TIMEOUT_MAX)
+            if left is not None and left <= 0:
+                raise DeadlineExceeded("the prompts did not come in time")
+            with self._changed:
+                self._changed.wait_for(lambda: enough() or self._held.ended, left)
         return self
+
+
+def _thread(name: str, work: Callable[..., None], *arguments: Any) -> threading.Thread:
+    thread = threading.Thread(target=work, args=arguments, name=name, daemon=True)
+    thread.start()
+    return thread
 
 
 def _feed(following: Following[object, PromptUpdate], held: HeldPrompts, changed: threading.Condition) -> None:
@@ -116,7 +126,42 @@ def _feed(following: Following[object, PromptUpdate], held: HeldPrompts, changed
             held.apply(update)
             with changed:
                 changed.notify_all()
+            if isinstance(update, Current):
+                held.save()
     except LedgerError as failure:
         held.failed(failure)
+    finally:
+        held.save()
+        held.closed()
         with changed:
             changed.notify_all()
+
+
+class _Listening:
+    """Tells a listener what changes. It does not keep the cache."""
+
+    def __init__(self, listener: Listener, held: HeldPrompts, changed: threading.Condition) -> None:
+        self._listener, self._held, self._changed = listener, held, changed
+        self._seen = held.log.edition
+        self._ended = threading.Event()
+
+    def run(self) -> None:
+        held = self._held
+        while not self._ended.is_set():
+            with self._changed:
+                self._changed.wait_for(lambda: self._ended.is_set() or held.ended or held.log.edition > self._seen)
+            names, self._seen = held.log.since(self._seen)
+            for name in names:
+                if self._ended.is_set():
+                    return
+                try:
+                    self._listener(name)
+                except Exception:
+                    held.logger.exception("a listener of the prompt cache failed")
+            if held.ended and not names:
+                return
+
+    def end(self) -> None:
+        self._ended.set()
+        with self._changed:
+            self._changed.notify_all()

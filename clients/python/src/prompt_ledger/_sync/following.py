@@ -37,7 +37,7 @@ class Following(Generic[Message, Update]):
                 self._step(deadline)
             except _LateError:
                 raise DeadlineExceeded("the execution did not end in time") from None
-            except LedgerError:
+            except Exception:
                 self.close()
                 # Nothing follows an error.
                 updates.clear()
@@ -48,6 +48,7 @@ class Following(Generic[Message, Update]):
         """Hangs up. What has arrived can still be read."""
         self._over = True
         self._drop_stream()
+        self._transport.wake()
 
     def __del__(self) -> None:
         self._drop_stream()
@@ -56,15 +57,19 @@ class Following(Generic[Message, Update]):
         stream = self._stream
         if stream is None:
             self._wait_to_open(deadline)
+            if self._is_over():
+                return
             stream = self._stream = self._transport.open(self._reader.ask(), resumes=self._reader.resumes)
             self._machine.opened()
-        if self._over:
+        if self._is_over():
             # Closed by another thread meanwhile.
             self._drop_stream()
             return
         patience = self._silence if deadline is None else min(self._silence, deadline - time.monotonic())
         heard = stream.get(max(patience, 0))
         self._transport.check_open()
+        if self._is_over():
+            return
         if heard is None and patience < self._silence:
             raise _LateError
         moment = self._transport.moment()
@@ -82,11 +87,15 @@ class Following(Generic[Message, Update]):
             self._opens_at = moment.now + step.delay
             self._drop_stream()
 
+    def _is_over(self) -> bool:
+        """Another thread may close it at any time."""
+        return self._over
+
     def _wait_to_open(self, deadline: float | None) -> None:
         until = self._opens_at if deadline is None else min(self._opens_at, deadline)
-        self._transport.sleep(max(until - time.monotonic(), 0))
+        self._transport.sleep(max(until - time.monotonic(), 0), self._is_over)
         self._transport.check_open()
-        if until < self._opens_at:
+        if until < self._opens_at and not self._is_over():
             raise _LateError
 
     def _drop_stream(self) -> None:

@@ -8,7 +8,8 @@ from typing import Any, Generic, TypeVar
 
 import grpc
 
-from prompt_ledger._status import from_rpc
+from prompt_ledger._forking import Owner, keep_over_fork
+from prompt_ledger._status import from_exception, from_rpc
 from prompt_ledger._steps.buffer import Buffer
 from prompt_ledger._steps.retry import Broken, Failure
 
@@ -24,6 +25,8 @@ class ServerStream(Generic[T]):
     def __init__(self, call: Any, read: Callable[[Any], T], *, overflows: bool) -> None:
         # None once it is closed: what an error's traceback keeps of it is no call.
         self._call: Any = call
+        self._owner = Owner()
+        keep_over_fork(call)
         self._read, self._overflows = read, overflows
         self._buffer: Buffer[Any] = Buffer()
         self._changed = threading.Condition()
@@ -35,7 +38,7 @@ class ServerStream(Generic[T]):
     def get(self, timeout: float) -> T | Failure | None:
         """The next message, or how the stream ended; None where nothing came in time."""
         with self._changed:
-            self._changed.wait_for(lambda: self._buffer or self._end is not None, timeout)
+            self._changed.wait_for(lambda: self._buffer or self._end is not None, min(timeout, threading.TIMEOUT_MAX))
             if self._buffer:
                 message = self._buffer.take()
                 self._changed.notify_all()
@@ -47,6 +50,8 @@ class ServerStream(Generic[T]):
         which the call's own end waits.
         """
         call, self._call = self._call, None
+        if self._owner.is_gone:
+            return
         if call is not None:
             call.cancel()
         with self._changed:
@@ -68,6 +73,8 @@ class ServerStream(Generic[T]):
             end = from_rpc(error)
             # The error is the call itself, which its traceback would hold.
             error.__traceback__ = None
+        except Exception as error:  # noqa: BLE001 -- an interceptor may raise any
+            end = from_exception(error)
         with self._changed:
             self._end = self._end or end
             self._changed.notify_all()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import grpc
 
-from prompt_ledger._calls import Call, Pages, Program
+from prompt_ledger._calls import Call, Pages, Program, check_further
+from prompt_ledger._forking import Owner, keep_over_fork
 from prompt_ledger._settings import Settings
 from prompt_ledger._status import from_rpc
 from prompt_ledger._steps.machine import StreamCall
@@ -35,7 +36,10 @@ class Transport:
             channel = grpc.secure_channel(target.address, secure, options)
         self._channel = grpc.intercept_channel(channel, *settings.interceptors)
         self.raw = RawStubs(KeyedChannel(self._channel, target.headers))
-        self._closed = threading.Event()
+        keep_over_fork(channel)
+        self._owner = Owner()
+        self._is_closed = False
+        self._woken = threading.Condition()
 
     def call(self, call: Call[T]) -> T:
         """Makes a call, and again where that is of use, until its limit."""
@@ -61,15 +65,15 @@ class Transport:
                 logger.debug("%s: %s after %.3f s", call.method, error.reason or error.code.name, time.monotonic() - began)
                 raise error
             logger.info("%s: %s, again in %.3f s", call.method, error.reason or error.code.name, delay)
-            self._closed.wait(delay)
+            self.sleep(delay)
 
     def pages(self, pages: Pages[T]) -> Iterator[T]:
         """The items of all pages, each page read when it is reached."""
         token, more = "", True
         while more:
-            items, token = self.call(pages(token))
+            items, following = self.call(pages(token))
             yield from items
-            more = bool(token)
+            more, token = check_further(token, following), following
 
     def program(self, program: Program[T]) -> T:
         """Makes the calls of a program."""
@@ -92,17 +96,29 @@ class Transport:
             raise
         return ServerStream(opened, call.read, overflows=resumes)
 
-    def sleep(self, seconds: float) -> None:
-        """Waits, at most until the client is closed."""
-        self._closed.wait(seconds)
+    def sleep(self, seconds: float, ended: Callable[[], bool] = bool) -> None:
+        """Waits, at most until the client is closed, or until it has ended and :meth:`wake` was called."""
+        with self._woken:
+            self._woken.wait_for(lambda: self._is_closed or ended(), seconds)
+
+    def wake(self) -> None:
+        """Whoever sleeps looks whether it has ended."""
+        # In a forked process nobody sleeps, and nobody may be left to give the lock back.
+        if not self._owner.is_gone:
+            with self._woken:
+                self._woken.notify_all()
 
     def check_open(self) -> None:
-        if self._closed.is_set():
+        if (failure := self._owner.failure) is not None:
+            raise failure
+        if self._is_closed:
             raise ClientClosed("the client was closed")
 
     def close(self) -> None:
-        self._closed.set()
-        self._channel.close()
+        self._is_closed = True
+        if not self._owner.is_gone:
+            self.wake()
+            self._channel.close()
 
     @staticmethod
     def moment() -> Moment:

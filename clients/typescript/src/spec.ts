@@ -27,6 +27,8 @@ const RETRY_DELAYS = [5_000, 30_000];
 const LATER_RETRY_DELAY = 120_000;
 /** For everything but provider calls and delays. */
 const MARGIN = 10_000;
+/** More than these the server refuses: the deadline grows no more. */
+const MOST_RETRIES = 1_000;
 
 /** The values that a prompt is rendered with: those of JSON. What is undefined is not sent. */
 export type Variables = Readonly<Record<string, unknown>>;
@@ -148,7 +150,7 @@ export function selector(choice: VersionChoice): ExecutionSpec["selector"] {
 /** How many milliseconds a call may take that executes within it: all its attempts, and the delays between them. */
 export function executionDeadline(spec: ExecutionSpec): number {
   const once = spec.timeout === undefined ? PROVIDER_TIMEOUT : milliseconds(spec.timeout);
-  const retries = Math.max(spec.maxRetries ?? 0, 0);
+  const retries = Math.min(Math.max(spec.maxRetries ?? 0, 0), MOST_RETRIES);
   const first = RETRY_DELAYS.slice(0, retries);
   const delays = first.reduce((sum, each) => sum + each, 0) + (retries - first.length) * LATER_RETRY_DELAY;
   return once * (1 + retries) + delays + MARGIN;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { mkdtemp, readdir, rm, stat } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import { chmod, chown, mkdtemp, readdir, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
@@ -45,6 +46,29 @@ test("what was written is read, the last one stays, and nothing else is left", a
   );
   for (const other of [{ server: "http://there" }, { project: "p" }, { names: ["a"] }, { namePrefix: "x" }]) {
     assert.throws(() => new CacheFile(path, { ...SOURCE, ...other }).read(), /of another ledger/);
+  }
+});
+
+test("what another user may have written is not read, and replaced", async (t) => {
+  const states = [toBinary(PromptChangeSchema, state("a", 1))];
+  const changes: Record<string, (path: string) => Promise<void>> = {
+    "all may write it": (path) => chmod(path, 0o602),
+    "its group may write it": (path) => chmod(path, 0o620),
+    "a named pipe": async (path) => {
+      await rm(path);
+      execFileSync("mkfifo", ["-m", "600", path]);
+    },
+  };
+  if (process.geteuid?.() === 0) {
+    changes["of another user"] = (path) => chown(path, 12_345, 0);
+  }
+  for (const [name, change] of Object.entries(changes)) {
+    const file = new CacheFile(join(await folder(t), "prompts"), SOURCE);
+    await file.write(states, AT);
+    await change(file.path);
+    assert.throws(() => file.read(), /belongs to or can be written by another user/, name);
+    await file.write(states, AT);
+    assert.equal(file.read()?.states.length, 1, name);
   }
 });
 

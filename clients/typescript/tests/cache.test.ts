@@ -212,6 +212,21 @@ async function filled(
   return (namePrefix) => ledger.promptCache({ file, namePrefix });
 }
 
+test("a listener that fails later harms nobody", async (t) => {
+  const scripted = await Scripted.start(t);
+  const go = Promise.withResolvers<undefined>();
+  scripted.on("WatchPrompts", [go.promise, ...ALL, HANG]);
+  const told = Promise.withResolvers<string>();
+  const logger: Logger = { debug: () => undefined, info: () => undefined, warn: told.resolve };
+  const cache = scripted.connect({ logger }).promptCache({ names: ["a"] });
+  cache.onChange(async (name) => {
+    await cache.synced();
+    throw new Error(`of ${name}`);
+  });
+  go.resolve(undefined);
+  assert.match(await told.promise, /a listener of the prompt cache failed: of a/);
+});
+
 test("a cache begins with the file of the last run", async (t) => {
   const file = await fileIn(t);
   const open = await filled(t, pathToFileURL(file));

@@ -1,6 +1,7 @@
 /** Where a client connects to, and as whom. */
 
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -32,7 +33,9 @@ async function profiles(t: TestContext, content: string, mode = 0o600): Promise<
 
 /** Without what is not given. */
 function given(profile: Profile): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(profile).filter(([, value]) => value !== undefined));
+  return Object.fromEntries(
+    Object.entries(profile).filter(([name, value]) => name !== "source" && value !== undefined),
+  );
 }
 
 test("a profile is taken whole, from the first that names a server", async (t) => {
@@ -151,12 +154,19 @@ test("what is no address, key or project is refused, and no key is shown", () =>
     "http://host:0",
     "http://host:x",
     "http://[::",
-    "http://key@host",
     "http://host/path",
-    "http://host?a",
+    `http://host?${KEY}`,
+    `http://host#${KEY}`,
   ];
   for (const server of wrong) {
-    assert.throws(() => new Target({ server }, false), /is no address of a server/, server);
+    assert.throws(
+      () => new Target({ server }, false),
+      (error) =>
+        error instanceof InvalidOptions &&
+        error.message.includes("is no address of a server") &&
+        !inspect(error).includes(KEY),
+      server,
+    );
   }
   for (const apiKey of ["very-secret\n", "pl_ü", " pl_x", "a\tb"]) {
     assert.throws(
@@ -165,6 +175,69 @@ test("what is no address, key or project is refused, and no key is shown", () =>
     );
   }
   assert.throws(() => new Target({ server: "http://localhost", project: "a\nb" }, false), /no name of a project/);
+});
+
+test("an address with a user or a password is refused wherever it stands, and not shown", async (t) => {
+  const before = { ...process.env };
+  t.after(() => {
+    process.env = before;
+  });
+  for (const server of [
+    `http://ada:${KEY}@127.0.0.1:1`,
+    `https://ada:${KEY}@ledger.example.com`,
+    `http://${KEY}@localhost`,
+    `http://:${KEY}@localhost:1`,
+    `http://ada:a/${KEY}@localhost`,
+    `http://ada:a?${KEY}@localhost`,
+    `http://ada:%zz${KEY}@localhost`,
+    `ada:${KEY}@localhost:1`,
+    `http:\\\\ada:${KEY}@localhost`,
+  ]) {
+    const file = await profiles(t, `[profiles.default]\nserver = '${server}'\n`);
+    for (const [options, environment] of [
+      [{ server }, NOWHERE],
+      [{}, { ...NOWHERE, LEDGER_SERVER: server }],
+      [{}, { LEDGER_CONFIG: file }],
+    ] as const) {
+      process.env = environment;
+      assert.throws(
+        () => connect(options),
+        (error) =>
+          error instanceof InvalidOptions &&
+          error.message.includes("LEDGER_API_KEY") &&
+          !inspect(error).includes(KEY) &&
+          !error.message.includes("ada"),
+      );
+    }
+  }
+});
+
+test("no error shows what stands in the file", async (t) => {
+  for (const entry of [
+    `server = '${KEY}'`,
+    `server = 'http://${KEY}.example.com'\napi_key = 'k'`,
+    `server = 'http://localhost'\nproject = '${KEY}\u00e4'`,
+    `server = 'https://localhost'\ntls_ca = '${KEY}'`,
+    `server = 'https://localhost'\ntls_cert = '${KEY}'\ntls_key = '${KEY}'`,
+  ]) {
+    const file = await profiles(t, `[profiles.default]\n${entry}\n`);
+    assert.throws(
+      () => settingsOf({}, { LEDGER_CONFIG: file }),
+      (error) =>
+        error instanceof InvalidOptions &&
+        error.message.includes(`of the profile "default" of ${file}`) &&
+        !inspect(error).includes(KEY),
+      entry,
+    );
+  }
+});
+
+test("a file of profiles is a file, and bounded", async (t) => {
+  const large = await profiles(t, `[profiles.default]\nserver = "http://x"\n${"#".repeat(1_024 * 1_024)}`);
+  assert.throws(() => findProfile({}, undefined, { LEDGER_CONFIG: large }), /more than 1 MiB/);
+  const pipe = join(await folder(t), "pipe");
+  execFileSync("mkfifo", ["-m", "600", pipe]);
+  assert.throws(() => findProfile({}, undefined, { LEDGER_CONFIG: pipe }), /is no file/);
 });
 
 test("addresses", () => {

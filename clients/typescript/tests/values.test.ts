@@ -114,6 +114,7 @@ test("the deadline of what executes has its attempts and the delays between them
     [2_000, 1, 4_000 + 5_000 + 10_000],
     [1_000, 4, 5_000 + 5_000 + 30_000 + 240_000 + 10_000],
     [1_000, -1, 11_000],
+    [undefined, 2 ** 31 - 1, 1_001 * 120_000 + 35_000 + 998 * 120_000 + 10_000],
   ] as const) {
     assert.equal(executionDeadline(executionSpec("greet", {}, { timeoutMs, maxRetries })), expected);
   }

@@ -7,13 +7,14 @@
  */
 
 import { createHash, randomBytes } from "node:crypto";
-import { closeSync, fstatSync, openSync, readFileSync } from "node:fs";
+import { closeSync, fstatSync, readFileSync } from "node:fs";
 import { open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 
 import { fromBinary } from "@bufbuild/protobuf";
 
 import { type PromptChange, PromptChangeSchema } from "../gen/promptledger/v1/registry_watch_pb.js";
+import { isOwnFile, openOwnFile } from "../own-file.ts";
 
 const MAGIC = Buffer.from("prompt-ledger cache 1\n");
 const HASH = 32;
@@ -53,7 +54,7 @@ export class CacheFile {
   read(): Kept | undefined {
     let file: number;
     try {
-      file = openSync(this.path, "r");
+      file = openOwnFile(this.path);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === "ENOENT") {
         return undefined;
@@ -61,7 +62,12 @@ export class CacheFile {
       throw error;
     }
     try {
-      if (fstatSync(file).size > this.#largest) {
+      const about = fstatSync(file);
+      // What it holds is served as the prompts of the ledger: nobody else may say what that is.
+      if (!isOwnFile(about)) {
+        throw new Error("it is no file, or belongs to or can be written by another user");
+      }
+      if (about.size > this.#largest) {
         throw new Error("it is larger than any that is written");
       }
       return this.#kept(readFileSync(file));

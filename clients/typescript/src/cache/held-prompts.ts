@@ -8,7 +8,7 @@ import type { CacheFile } from "./cache-file.ts";
 import { PromptTable } from "./prompt-table.ts";
 
 /** Told the name of a prompt that has changed, has come, or is gone. */
-export type ChangeListener = (name: string) => void;
+export type ChangeListener = (name: string) => unknown;
 
 /** Prompts in memory. One feeds it; any may read, without waiting. */
 export class HeldPrompts {
@@ -54,9 +54,7 @@ export class HeldPrompts {
 
   listen(listener: ChangeListener): () => void {
     // A function of its own: the same listener may be given twice.
-    const own: ChangeListener = (name) => {
-      listener(name);
-    };
+    const own: ChangeListener = (name) => listener(name);
     this.#listeners.add(own);
     return () => {
       this.#listeners.delete(own);
@@ -162,12 +160,17 @@ export class HeldPrompts {
     this.#untold = [];
     for (const name of names) {
       for (const listener of [...this.#listeners]) {
-        try {
-          listener(name);
-        } catch (error) {
-          this.#logger.warn(`a listener of the prompt cache failed: ${text(error)}`);
-        }
+        void this.#tellOne(listener, name);
       }
+    }
+  }
+
+  /** Calls a listener, at once. One that fails, also later, harms nobody. */
+  async #tellOne(listener: ChangeListener, name: string): Promise<void> {
+    try {
+      await listener(name);
+    } catch (error) {
+      this.#logger.warn(`a listener of the prompt cache failed: ${text(error)}`);
     }
   }
 

@@ -2,6 +2,7 @@
 
 import { create } from "@bufbuild/protobuf";
 
+import { Internal } from "../errors/index.ts";
 import { ListPromptChangesRequestSchema, PromptChangeKindSchema } from "../gen/promptledger/v1/registry_changes_pb.js";
 import { PromptMode as RawMode, PromptModeSchema } from "../gen/promptledger/v1/prompt_pb.js";
 import { RegistryService } from "../gen/promptledger/v1/registry_pb.js";
@@ -244,6 +245,9 @@ export function* batchGet(names: readonly string[], options: BatchOptions): Prog
     );
     found.push(...answer.found.map((each) => new Prompt(present(each.prompt), each.version)));
     missing.push(...answer.missing);
+    if (answer.leftOut.length >= request.names.length) {
+      throw new Internal("the server leaves out all the prompts that it is asked for");
+    }
     // The answer was full.
     left = [...answer.leftOut, ...left];
   }

@@ -5,7 +5,7 @@ import { createAsyncIterable } from "@connectrpc/connect/protocol";
 import type { Message } from "@bufbuild/protobuf";
 
 import type { Call, Pages, Program } from "../calls/call.ts";
-import { ClientClosed, DeadlineExceeded, type LedgerError } from "../errors/index.ts";
+import { ClientClosed, DeadlineExceeded, Internal, type LedgerError } from "../errors/index.ts";
 import { AnalyticsService } from "../gen/promptledger/v1/analytics_pb.js";
 import { CodeRegistrationService } from "../gen/promptledger/v1/code_registration_pb.js";
 import { ExecutionService } from "../gen/promptledger/v1/execution_pb.js";
@@ -95,6 +95,9 @@ export class Transport {
     do {
       const { items, next } = await this.call(pages(token), options);
       yield* items;
+      if (next !== "" && next === token) {
+        throw new Internal("the server answers the same page again and again");
+      }
       token = next;
     } while (token !== "");
   }

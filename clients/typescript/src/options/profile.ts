@@ -6,24 +6,28 @@
  * them names a server, it is `prompt-ledger dev` on this machine, with its key.
  */
 
-import { closeSync, fstatSync, openSync, readFileSync } from "node:fs";
+import { closeSync, fstatSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 
 import { parse, TomlError } from "smol-toml";
 
 import { InvalidOptions } from "../errors/index.ts";
+import { openOwnFile } from "../own-file.ts";
 
 const DEVELOPMENT_SERVER = "http://127.0.0.1:50051";
 /** What `prompt-ledger dev` accepts on loopback without any setting. */
 export const DEVELOPMENT_KEY = "dev-key-change-in-production";
+
+/** Of the file of profiles, in bytes. */
+const LARGEST_FILE = 1_024 * 1_024;
 
 /** The path of a file in PEM form, or its content as bytes. */
 export type Pem = string | URL | Uint8Array;
 
 /** A server, and what opens it. */
 export interface Profile {
-  /** `http://HOST:PORT` or `https://HOST:PORT`. */
+  /** `http://HOST:PORT` or `https://HOST:PORT`, without a user and a password. */
   readonly server: string;
   readonly apiKey?: string | undefined;
   /** Needed by system keys alone, which open all projects. */
@@ -34,6 +38,12 @@ export interface Profile {
   readonly tlsCert?: Pem | undefined;
   /** The key of the client's own certificate. */
   readonly tlsKey?: Pem | undefined;
+}
+
+/** A profile, and where it stands. */
+export interface FoundProfile extends Profile {
+  /** For errors, which show nothing of a file. Absent: they may show the values. */
+  readonly source?: string | undefined;
 }
 
 /** What the environment says, by the names of variables. An empty variable counts as none. */
@@ -50,7 +60,11 @@ const FIELDS = {
 } as const;
 
 /** The profile that the explicit arguments name, or else the environment, or else the file. */
-export function findProfile(given: Partial<Profile>, profile: string | undefined, environment: Environment): Profile {
+export function findProfile(
+  given: Partial<Profile>,
+  profile: string | undefined,
+  environment: Environment,
+): FoundProfile {
   const explicit = Object.entries(given).filter(([, value]) => value !== undefined);
   if (given.server !== undefined) {
     return { ...given, server: given.server };
@@ -79,7 +93,7 @@ function fromTable(value: (name: keyof typeof FIELDS) => string | undefined, ser
 }
 
 /** The profile of that name, or `default`; undefined where none is named and there is none. */
-function fromFile(named: string | undefined, environment: Environment): Profile | undefined {
+function fromFile(named: string | undefined, environment: Environment): FoundProfile | undefined {
   const path = profilesPath(environment);
   const name = named ?? "default";
   const file = read(path);
@@ -103,7 +117,7 @@ function fromFile(named: string | undefined, environment: Environment): Profile 
   return checked(profile, `the profile ${quoted(name)} of ${path}`);
 }
 
-function checked(profile: unknown, what: string): Profile {
+function checked(profile: unknown, what: string): FoundProfile {
   if (!isTable(profile) || !Object.values(profile).every((value) => typeof value === "string")) {
     throw new InvalidOptions(`${what} is to be a table of texts`);
   }
@@ -115,16 +129,26 @@ function checked(profile: unknown, what: string): Profile {
   if (server === undefined || server === "") {
     throw new InvalidOptions(`${what} names no server`);
   }
-  return fromTable((field) => texts[field], server);
+  return { ...fromTable((field) => texts[field], server), source: what };
 }
 
 /** The file's mode and content; undefined where there is none. */
 function read(path: string): { readonly mode: number; readonly content: string } | undefined {
   let file: number | undefined;
   try {
-    file = openSync(path, "r");
-    return { mode: fstatSync(file).mode, content: readFileSync(file, "utf8") };
+    file = openOwnFile(path);
+    const about = fstatSync(file);
+    if (!about.isFile() && !about.isDirectory()) {
+      throw new InvalidOptions(`${path} is no file`);
+    }
+    if (about.size > LARGEST_FILE) {
+      throw new InvalidOptions(`${path} has more than 1 MiB: it holds something else than profiles`);
+    }
+    return { mode: about.mode, content: readFileSync(file, "utf8") };
   } catch (error) {
+    if (error instanceof InvalidOptions) {
+      throw error;
+    }
     const code = (error as NodeJS.ErrnoException).code ?? "unknown";
     if (code === "ENOENT") {
       return undefined;

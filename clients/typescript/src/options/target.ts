@@ -6,7 +6,7 @@ import { BlockList, isIP } from "node:net";
 import { getCACertificates } from "node:tls";
 
 import { InvalidOptions } from "../errors/index.ts";
-import { DEVELOPMENT_KEY, type Pem, type Profile } from "./profile.ts";
+import { DEVELOPMENT_KEY, type FoundProfile, type Pem } from "./profile.ts";
 
 /** Certificates and keys in PEM form. */
 export interface Tls {
@@ -25,19 +25,21 @@ export class Target {
   readonly #tls: Tls | undefined;
   readonly #headers: readonly (readonly [string, string])[];
 
-  constructor(profile: Profile, allowPlaintext: boolean) {
-    const url = parsedUrl(profile.server);
+  constructor(profile: FoundProfile, allowPlaintext: boolean) {
+    const url = parsedUrl(profile);
     const isSecure = url.protocol === "https:";
     const host = url.hostname.replace(/^\[(.*)\]$/, "$1");
     const key = profile.apiKey ?? "";
     const project = profile.project ?? "";
     if (!isSecure && key !== "" && !allowPlaintext && !isLoopback(host)) {
       throw new InvalidOptions(
-        `the API key would go to \`${host}\` unencrypted: write https://, or set allowPlaintext where the way is safe`,
+        `the API key would go to ${shown(profile, "server", host)} unencrypted: ` +
+          "write https://, or set allowPlaintext where the way is safe",
       );
     }
     if (key === DEVELOPMENT_KEY && !isLoopback(host)) {
-      throw new InvalidOptions(`the development key goes to this machine alone, not to \`${host}\`: make a key there`);
+      const there = shown(profile, "server", host);
+      throw new InvalidOptions(`the development key goes to this machine alone, not to ${there}: make a key there`);
     }
     if (!isHeader(key)) {
       throw new InvalidOptions(
@@ -45,7 +47,7 @@ export class Target {
       );
     }
     if (!isHeader(project)) {
-      throw new InvalidOptions(`${JSON.stringify(project)} is no name of a project`);
+      throw new InvalidOptions(`${shown(profile, "project", project)} is no name of a project`);
     }
     this.url = url.origin;
     this.host = host;
@@ -68,13 +70,31 @@ export class Target {
   }
 }
 
-function parsedUrl(server: string): URL {
+/** Says in errors where a part of a profile stands. */
+function partOf({ source }: FoundProfile, part: string): string {
+  return source === undefined ? part : `${part} of ${source}`;
+}
+
+/** Names a value in errors. */
+function shown(profile: FoundProfile, part: string, value: string): string {
+  return profile.source === undefined ? `\`${value}\`` : `the ${partOf(profile, part)}`;
+}
+
+function parsedUrl(profile: FoundProfile): URL {
+  const { server } = profile;
+  if (server.includes("@")) {
+    // Whatever stands before it may be a password, so nothing of it is shown.
+    throw new InvalidOptions(
+      `the ${partOf(profile, "address")} holds a user or a password, which an address of a server does not have: write ` +
+        "http://HOST:PORT or https://HOST:PORT, and give the key as apiKey, LEDGER_API_KEY or api_key",
+    );
+  }
   const isWritten = /^https?:\/\/[^\s/?#@]+\/?$/i.test(server);
   const url = isWritten && URL.canParse(server) ? new URL(server) : undefined;
   if (url === undefined || url.hostname === "" || url.port === "0") {
-    throw new InvalidOptions(
-      `${JSON.stringify(server)} is no address of a server; write http://HOST:PORT or https://HOST:PORT`,
-    );
+    // Without a query or a fragment, in which a key may stand.
+    const what = shown(profile, "server", server.replace(/[?#].*/s, "..."));
+    throw new InvalidOptions(`${what} is no address of a server; write http://HOST:PORT or https://HOST:PORT`);
   }
   return url;
 }
@@ -96,16 +116,16 @@ function isHeader(value: string): boolean {
   return /^[\x20-\x7e]*$/.test(value) && value === value.trim();
 }
 
-function tlsOf(profile: Profile): Tls {
+function tlsOf(profile: FoundProfile): Tls {
   if ((profile.tlsCert === undefined) !== (profile.tlsKey === undefined)) {
     throw new InvalidOptions("tlsCert and tlsKey belong together: give both or neither");
   }
-  const ca = profile.tlsCa === undefined ? undefined : certificates("tlsCa", profile.tlsCa);
-  const cert = profile.tlsCert === undefined ? undefined : certificates("tlsCert", profile.tlsCert);
+  const ca = profile.tlsCa === undefined ? undefined : certificates(profile, "tlsCa", profile.tlsCa);
+  const cert = profile.tlsCert === undefined ? undefined : certificates(profile, "tlsCert", profile.tlsCert);
   return {
     ca: ca === undefined ? systemCertificates() : [ca],
     cert,
-    key: profile.tlsKey === undefined ? undefined : privateKey("tlsKey", profile.tlsKey),
+    key: profile.tlsKey === undefined ? undefined : privateKey(profile, "tlsKey", profile.tlsKey),
   };
 }
 
@@ -115,11 +135,11 @@ function systemCertificates(): string[] | undefined {
   return found.length === 0 ? undefined : [...found, ...getCACertificates("extra")];
 }
 
-function certificates(option: string, pem: Pem): string {
-  const content = contentOf(option, pem);
+function certificates(profile: FoundProfile, option: string, pem: Pem): string {
+  const content = contentOf(profile, option, pem);
   const found = content.match(/-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----/gs) ?? [];
   if (found.length === 0 || !found.every(isCertificate)) {
-    throw new InvalidOptions(`${option} holds no certificate in PEM form`);
+    throw new InvalidOptions(`${partOf(profile, option)} holds no certificate in PEM form`);
   }
   return content;
 }
@@ -133,18 +153,18 @@ function isCertificate(pem: string): boolean {
   }
 }
 
-function privateKey(option: string, pem: Pem): string {
-  const content = contentOf(option, pem);
+function privateKey(profile: FoundProfile, option: string, pem: Pem): string {
+  const content = contentOf(profile, option, pem);
   try {
     createPrivateKey(content);
   } catch {
     // Nothing of the key, nor of what was found in its place, goes into a message.
-    throw new InvalidOptions(`${option} holds no private key in PEM form`);
+    throw new InvalidOptions(`${partOf(profile, option)} holds no private key in PEM form`);
   }
   return content;
 }
 
-function contentOf(option: string, pem: Pem): string {
+function contentOf(profile: FoundProfile, option: string, pem: Pem): string {
   if (pem instanceof Uint8Array) {
     return Buffer.from(pem).toString();
   }
@@ -152,6 +172,8 @@ function contentOf(option: string, pem: Pem): string {
     return readFileSync(pem, "utf8");
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? "unknown";
-    throw new InvalidOptions(`${option}: ${String(pem)} cannot be read: ${code}`);
+    // Of a path that stands in a file, nothing is shown.
+    const path = profile.source === undefined ? `: ${String(pem)}` : "";
+    throw new InvalidOptions(`${partOf(profile, option)}${path} cannot be read: ${code}`);
   }
 }

@@ -25,9 +25,16 @@ export function words(schema: DescEnum): (value: number) => string {
 export const statusWord: (value: number) => ExecutionStatus = words(ExecutionStatusSchema);
 export const modeWord: (value: number) => ExecutionMode = words(ExecutionModeSchema);
 
-/** A time, to the millisecond; undefined where it is absent. */
+/** Milliseconds since 1970 of the last time that a `Date` has; the first one is as far before 1970. */
+const LAST_TIME = 8.64e15;
+
+/** A time, to the millisecond, or the nearest one that a `Date` has; undefined where it is absent. */
 export function dateOf(stamp: Timestamp | undefined): Date | undefined {
-  return stamp === undefined ? undefined : new Date(Number(stamp.seconds) * 1_000 + Math.floor(stamp.nanos / 1e6));
+  if (stamp === undefined) {
+    return undefined;
+  }
+  const milliseconds = Number(stamp.seconds) * 1_000 + Math.floor(stamp.nanos / 1e6);
+  return new Date(Math.min(Math.max(milliseconds, -LAST_TIME), LAST_TIME));
 }
 
 /** A whole number of 64 bits; undefined where it is absent. Those of the contract are far below 2^53. */

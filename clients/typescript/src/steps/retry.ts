@@ -5,8 +5,11 @@ import { GaveUp, type LedgerError, NotResumable } from "../errors/index.ts";
 /** The delay after the first failure, and the longest one; between them it doubles. */
 const FIRST = 100;
 const LONGEST = 5_000;
-/** Bounds the delay that a server asks for. */
+/** The longest delay that a server is granted; the shortest is the first one. */
 const LONGEST_ASKED = 3_600_000;
+
+/** The longest deadline of an attempt, nearly 28 hours: a timeout of gRPC has 8 digits, and Connect sends milliseconds. */
+const LONGEST_DEADLINE = 99_999_999;
 
 /** A time of any clock that never goes back, and a random number from 0 to 1. */
 export interface Moment {
@@ -104,8 +107,8 @@ export class RetryWindow {
     const delay =
       verdict.asked === undefined
         ? Math.min(FIRST * 2 ** Math.min(this.#failures, 10), LONGEST) * (0.5 + 0.5 * moment.chance)
-        : // Never earlier than asked, and spread over time.
-          Math.min(verdict.asked, LONGEST_ASKED) * (1 + 0.2 * moment.chance);
+        : // Never earlier than asked, and spread over time. A server that asks for no delay is not asked without one.
+          Math.min(Math.max(verdict.asked, FIRST), LONGEST_ASKED) * (1 + 0.2 * moment.chance);
     this.#failures += 1;
     return moment.now - this.#failingSince + delay <= this.#limit ? delay : undefined;
   }
@@ -141,7 +144,7 @@ export class Attempts {
 
   /** The deadline of the next attempt: what is left of the limit, at least 1 ms. */
   left(now: number): number {
-    return Math.max(Math.floor(this.#ends - now), 1);
+    return Math.min(Math.max(Math.floor(this.#ends - now), 1), LONGEST_DEADLINE);
   }
 
   /** Whether the limit has passed. */

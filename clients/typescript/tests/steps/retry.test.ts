@@ -55,6 +55,9 @@ test("the delay that a server asks for is kept to, and spread", () => {
     [1_000, 0, 1_000],
     [1_000, 1, 1_200],
     [1e12, 0, 3_600_000],
+    [0, 0, 100],
+    [-1e30, 0, 100],
+    [1e-6, 1, 120],
   ] as const) {
     assert.equal(new RetryWindow(1e15).delay({ again: true, asked }, { now: 0, chance }), delay);
   }
@@ -105,6 +108,10 @@ test("what costs is repeated only where nothing began", () => {
     metadata: { execution_id: "e1" },
   });
   assert.ok(!ofCall(recorded, false).again, "an execution was recorded");
+});
+
+test("a deadline is one that can be sent", () => {
+  assert.equal(new Attempts(Infinity, 0, true).left(5), 99_999_999);
 });
 
 test("the deadline bounds all attempts together", () => {

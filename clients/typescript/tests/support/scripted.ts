@@ -29,6 +29,8 @@ export interface Refusal {
   readonly code: Code;
   readonly reason?: string;
   readonly retryMs?: number;
+  /** Also such as no server should send. */
+  readonly retrySeconds?: bigint;
   readonly metadata?: Record<string, string>;
   readonly fields?: Record<string, string>;
 }
@@ -184,13 +186,16 @@ export class Scripted {
   }
 }
 
-function errorOf({ code, reason, retryMs, metadata = {}, fields = {} }: Refusal): ConnectError {
+function errorOf({ code, reason, retryMs, retrySeconds, metadata = {}, fields = {} }: Refusal): ConnectError {
   const error = new ConnectError("said so", code);
   if (reason !== undefined) {
     error.details.push({ desc: ErrorInfoSchema, value: { reason, domain: "promptledger.dev", metadata } });
   }
   if (retryMs !== undefined) {
     error.details.push({ desc: RetryInfoSchema, value: { retryDelay: duration(retryMs, "retry") } });
+  }
+  if (retrySeconds !== undefined) {
+    error.details.push({ desc: RetryInfoSchema, value: { retryDelay: { seconds: retrySeconds, nanos: 0 } } });
   }
   if (Object.keys(fields).length > 0) {
     const fieldViolations = Object.entries(fields).map(([field, description]) => ({ field, description }));

@@ -1,6 +1,7 @@
 package dev.promptledger.client;
 
 import dev.promptledger.client.internal.Pem;
+import dev.promptledger.client.internal.Profile;
 import io.grpc.ClientInterceptor;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -124,6 +125,7 @@ public final class ConnectOptions {
 
     @Override
     public String toString() {
-        return "ConnectOptions[server=" + server + ", project=" + project + ", profile=" + profile + "]";
+        return "ConnectOptions[server=" + Profile.withoutSecrets(server) + ", project=" + project + ", profile="
+                + profile + "]";
     }
 }

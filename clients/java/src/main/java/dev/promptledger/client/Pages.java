@@ -1,6 +1,7 @@
 package dev.promptledger.client;
 
 import dev.promptledger.client.internal.Call;
+import dev.promptledger.client.internal.Errors;
 import dev.promptledger.client.internal.Transport;
 import java.util.Iterator;
 import java.util.List;
@@ -60,7 +61,11 @@ public final class Pages<T> implements Iterable<T> {
         @Override
         public boolean hasNext() {
             while (at == page.items().size() && !(hasBegun && page.next().isEmpty())) {
-                page = transport.call(source.page(pageSize, page.next()));
+                var token = page.next();
+                page = transport.call(source.page(pageSize, token));
+                if (!token.isEmpty() && token.equals(page.next())) {
+                    throw Errors.noProgress("the server answers the same page again and again");
+                }
                 hasBegun = true;
                 at = 0;
             }

@@ -2,6 +2,7 @@ package dev.promptledger.client;
 
 import dev.promptledger.client.Pages.Page;
 import dev.promptledger.client.internal.Call;
+import dev.promptledger.client.internal.Errors;
 import dev.promptledger.client.internal.Json;
 import dev.promptledger.client.internal.Transport;
 import dev.promptledger.v1.ArchivePromptRequest;
@@ -339,6 +340,9 @@ public final class Prompts {
                     .forEach(each ->
                             found.add(new Prompt(each.getPrompt(), each.hasVersion() ? each.getVersion() : null)));
             missing.addAll(answer.getMissingList());
+            if (answer.getLeftOutCount() >= asked.size()) {
+                throw Errors.noProgress("the server leaves out all the prompts that it is asked for");
+            }
             asked.clear();
             // The answer was full.
             left.addAll(0, answer.getLeftOutList());

@@ -38,7 +38,7 @@ public record Registration(List<RegisteredPrompt> registered, long revision, Str
         var registered =
                 answer.getRegisteredList().stream().map(RegisteredPrompt::of).toList();
         var diff = new StringBuilder();
-        for (var index = 0; options.isDryRun() && index < registered.size(); index++) {
+        for (var index = 0; options.isDryRun() && index < Math.min(registered.size(), prompts.size()); index++) {
             diff.append(difference(registry, prompts.get(index).raw(), registered.get(index)));
         }
         return new Registration(registered, answer.getRevision(), diff.toString());

@@ -97,6 +97,8 @@ class ConnectTest {
         var options = new ConnectOptions().server("http://localhost").apiKey(SECRET);
         assertEquals("ConnectOptions[server=http://localhost, project=null, profile=null]", options.toString());
         assertFalse(PromptLedger.settings(options, Map.of()).toString().contains(SECRET));
+        var refused = new ConnectOptions().server("http://ada:" + SECRET + "@localhost");
+        assertFalse(refused.toString().contains(SECRET), refused.toString());
         try (var ledger =
                 PromptLedger.connect(given -> given.server("http://localhost:1").apiKey(SECRET))) {
             assertEquals("PromptLedger[http://localhost:1]", ledger.toString());

@@ -20,6 +20,8 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.PosixFileAttributes;
+import java.nio.file.attribute.PosixFilePermission;
 import java.security.DigestOutputStream;
 import java.security.MessageDigest;
 import java.time.Instant;
@@ -27,6 +29,7 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 
 /**
  * The file of a cache: a line that says what it is, its hash, a hash of what it is kept of, the time at which the cache was current,
@@ -37,6 +40,11 @@ final class CacheFile {
     private static final int HASH = 32;
     /** In bytes; what is larger is neither written nor read. */
     static final long LARGEST = 256L * 1024 * 1024;
+
+    private static final Set<PosixFilePermission> WRITABLE_BY_OTHERS =
+            Set.of(PosixFilePermission.GROUP_WRITE, PosixFilePermission.OTHERS_WRITE);
+    /** The name of this process's user; null where the system does not tell it. */
+    private static final String USER = ProcessHandle.current().info().user().orElse(null);
 
     private final Path path;
     private final byte[] source;
@@ -66,6 +74,9 @@ final class CacheFile {
     Optional<Kept> read() throws IOException {
         byte[] content;
         try {
+            if (!isOwn()) {
+                throw new IOException("it is no file, or belongs to or can be written by another user");
+            }
             if (Files.size(path) > largest) {
                 throw new IOException("it is larger than any that is written");
             }
@@ -93,6 +104,17 @@ final class CacheFile {
         } catch (InvalidProtocolBufferException | EOFException | IllegalArgumentException unreadable) {
             throw new IOException("it is damaged", unreadable);
         }
+    }
+
+    /** Whether nobody else may say what it holds: that is served as the prompts of the ledger. */
+    private boolean isOwn() throws IOException {
+        if (!path.getFileSystem().supportedFileAttributeViews().contains("posix")) {
+            return !Files.exists(path) || Files.isRegularFile(path);
+        }
+        var about = Files.readAttributes(path, PosixFileAttributes.class);
+        return about.isRegularFile()
+                && about.permissions().stream().noneMatch(WRITABLE_BY_OTHERS::contains)
+                && (USER == null || USER.equals(about.owner().getName()));
     }
 
     void write(Instant at, Collection<PromptChange> states) throws IOException {

@@ -47,8 +47,8 @@ final class Channels {
             return builder.build();
         } catch (IllegalArgumentException refused) {
             // What gRPC says of it may show what stands in a file of a key.
-            throw new InvalidOptionsException("gRPC takes neither of `" + target.host()
-                    + "` and its certificates and key: is the name one of DNS,"
+            throw new InvalidOptionsException("gRPC takes neither of " + target.shown()
+                    + " and its certificates and key: is the name one of DNS,"
                     + " and the key one of the certificate, unencrypted?");
         }
     }
@@ -60,6 +60,12 @@ final class Channels {
 
     /** Adds the key, the project and the current trace context to each call. */
     private record Headers(Metadata headers) implements ClientInterceptor {
+        /** Without the key. */
+        @Override
+        public String toString() {
+            return "Headers";
+        }
+
         @Override
         public <Q, A> ClientCall<Q, A> interceptCall(MethodDescriptor<Q, A> method, CallOptions options, Channel next) {
             return new SimpleForwardingClientCall<>(next.newCall(method, options)) {

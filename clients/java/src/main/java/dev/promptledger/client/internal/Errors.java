@@ -88,6 +88,17 @@ public final class Errors {
         return new InvalidFieldException(ErrorDetails.ofField(field, problem));
     }
 
+    /** The error where something failed that is no call of a server. */
+    static LedgerException unexpected(RuntimeException cause) {
+        return of(new ErrorDetails(
+                Status.Code.UNKNOWN, String.valueOf(cause), "", Map.of(), Map.of(), null, true, cause));
+    }
+
+    /** Where a server answers in a way that would be asked for again without end. */
+    public static LedgerException noProgress(String why) {
+        return of(ErrorDetails.of(Status.Code.INTERNAL, why));
+    }
+
     /** The error that a call ended with. {@code sent}: whether its request was. */
     public static LedgerException of(Status status, Metadata trailers, boolean sent) {
         var info = ErrorInfo.getDefaultInstance();

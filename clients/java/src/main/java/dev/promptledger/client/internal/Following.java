@@ -2,7 +2,6 @@ package dev.promptledger.client.internal;
 
 import dev.promptledger.client.errors.DeadlineExceededException;
 import dev.promptledger.client.errors.ErrorDetails;
-import dev.promptledger.client.errors.LedgerException;
 import dev.promptledger.client.internal.ServerStream.Heard;
 import dev.promptledger.client.internal.steps.Failure.Broken;
 import dev.promptledger.client.internal.steps.Machine;
@@ -69,7 +68,7 @@ public final class Following<M, U> implements AutoCloseable {
     private boolean stepOrFail(long left) {
         try {
             return step(left);
-        } catch (LedgerException error) {
+        } catch (RuntimeException error) {
             close();
             // Nothing follows an error.
             machine.updates().clear();

@@ -40,8 +40,8 @@ public final class Pem {
         }
     }
 
-    byte[] certificates(String option) {
-        var pem = read(option);
+    byte[] certificates(Profile profile, String option) {
+        var pem = read(profile, option);
         try {
             // gRPC would fail without saying why.
             var found = CertificateFactory.getInstance("X.509").generateCertificates(new ByteArrayInputStream(pem));
@@ -51,22 +51,24 @@ public final class Pem {
         } catch (CertificateException none) {
             // Told below.
         }
-        throw new InvalidOptionsException(option + " holds no certificate in PEM form");
+        throw new InvalidOptionsException(profile.named(option) + " holds no certificate in PEM form");
     }
 
-    byte[] privateKey(String option) {
-        var pem = read(option);
+    byte[] privateKey(Profile profile, String option) {
+        var pem = read(profile, option);
         if (!new String(pem, StandardCharsets.ISO_8859_1).contains("-----BEGIN PRIVATE KEY-----")) {
-            throw new InvalidOptionsException(option + " holds no private key in PEM form, as PKCS #8");
+            throw new InvalidOptionsException(profile.named(option) + " holds no private key in PEM form, as PKCS #8");
         }
         return pem;
     }
 
-    private byte[] read(String option) {
+    private byte[] read(Profile profile, String option) {
         try {
             return file == null ? content : Files.readAllBytes(file);
         } catch (IOException unreadable) {
-            throw new InvalidOptionsException(option + ": " + file + " cannot be read");
+            // Of a path that stands in a file of profiles, nothing is shown.
+            var path = profile.source().isEmpty() ? ": " + file : "";
+            throw new InvalidOptionsException(profile.named(option) + path + " cannot be read");
         }
     }
 

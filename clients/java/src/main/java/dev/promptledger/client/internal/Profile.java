@@ -15,8 +15,9 @@ import java.util.function.UnaryOperator;
  * @param tlsCa whom to trust; null: whom Java trusts
  * @param tlsCert the client's own certificate; null where there is none
  * @param tlsKey its key; null where there is none
+ * @param source where it stands, for errors, which show nothing of a file; empty: they may show the values
  */
-public record Profile(String server, String apiKey, String project, Pem tlsCa, Pem tlsCert, Pem tlsKey) {
+public record Profile(String server, String apiKey, String project, Pem tlsCa, Pem tlsCert, Pem tlsKey, String source) {
     static final String DEVELOPMENT_SERVER = "http://127.0.0.1:50051";
     /** What {@code prompt-ledger dev} accepts on loopback without any setting. */
     static final String DEVELOPMENT_KEY = "dev-key-change-in-production";
@@ -24,6 +25,20 @@ public record Profile(String server, String apiKey, String project, Pem tlsCa, P
     public Profile {
         apiKey = apiKey == null ? "" : apiKey;
         project = project == null ? "" : project;
+    }
+
+    public Profile(String server, String apiKey, String project, Pem tlsCa, Pem tlsCert, Pem tlsKey) {
+        this(server, apiKey, project, tlsCa, tlsCert, tlsKey, "");
+    }
+
+    /** Says in errors where a part of it stands. */
+    String named(String part) {
+        return source.isEmpty() ? part : part + " of " + source;
+    }
+
+    /** Names a value in errors. */
+    String shown(String part, String value) {
+        return source.isEmpty() ? "`" + value + "`" : "the " + named(part);
     }
 
     /**
@@ -42,32 +57,38 @@ public record Profile(String server, String apiKey, String project, Pem tlsCa, P
         }
         // An empty variable counts as none.
         if (profile == null && !environment.getOrDefault("LEDGER_SERVER", "").isEmpty()) {
-            return of(environment, name -> "LEDGER_" + name.toUpperCase(Locale.ROOT));
+            return of(environment, name -> "LEDGER_" + name.toUpperCase(Locale.ROOT), "");
         }
         var file = new ProfileFile(environment);
         var named = profile != null ? profile : emptyAsNull(environment.get("LEDGER_PROFILE"));
         return file.find(named)
-                .map(values -> of(values, UnaryOperator.identity()))
+                .map(values -> of(values, UnaryOperator.identity(), file.which(named)))
                 .orElseGet(() -> new Profile(DEVELOPMENT_SERVER, DEVELOPMENT_KEY, "", null, null, null));
     }
 
-    private static Profile of(Map<String, String> values, UnaryOperator<String> name) {
+    private static Profile of(Map<String, String> values, UnaryOperator<String> name, String source) {
         return new Profile(
                 values.get(name.apply("server")),
                 values.get(name.apply("api_key")),
                 values.get(name.apply("project")),
                 Pem.named(name.apply("tls_ca"), values.get(name.apply("tls_ca"))),
                 Pem.named(name.apply("tls_cert"), values.get(name.apply("tls_cert"))),
-                Pem.named(name.apply("tls_key"), values.get(name.apply("tls_key"))));
+                Pem.named(name.apply("tls_key"), values.get(name.apply("tls_key"))),
+                source);
     }
 
     static String emptyAsNull(String value) {
         return value == null || value.isEmpty() ? null : value;
     }
 
+    /** An address as it may be shown: without what may be a password or a key. */
+    public static String withoutSecrets(String server) {
+        return server == null ? null : server.replaceFirst("(?s).*@", "...@").replaceFirst("(?s)[?#].*", "...");
+    }
+
     /** Without the key. */
     @Override
     public String toString() {
-        return "Profile[" + server + ", " + project + "]";
+        return "Profile[" + withoutSecrets(server) + ", " + project + "]";
     }
 }

@@ -21,6 +21,9 @@ final class ProfileFile {
     private static final Set<PosixFilePermission> OF_OTHERS = EnumSet.complementOf(EnumSet.of(
             PosixFilePermission.OWNER_READ, PosixFilePermission.OWNER_WRITE, PosixFilePermission.OWNER_EXECUTE));
 
+    /** In bytes. */
+    private static final long LARGEST = 1024 * 1024;
+
     private final Path path;
     /** The environment names the file. */
     private final boolean isNamed;
@@ -57,11 +60,15 @@ final class ProfileFile {
             }
             throw new InvalidOptionsException(path + " has no profile `" + name + "`");
         }
-        return Optional.of(checked(name, profiles.get(name)));
+        return Optional.of(checked(which(named), profiles.get(name)));
     }
 
-    private Map<String, String> checked(String name, Object profile) {
-        var which = "the profile `" + name + "` of " + path;
+    /** Names the profile in errors. */
+    String which(String named) {
+        return "the profile `" + (named == null ? "default" : named) + "` of " + path;
+    }
+
+    private static Map<String, String> checked(String which, Object profile) {
         var values = new LinkedHashMap<String, String>();
         if (!(profile instanceof Map<?, ?> table)) {
             throw new InvalidOptionsException(which + " is to be a table of texts");
@@ -84,6 +91,12 @@ final class ProfileFile {
     /** Empty where there is no such file. */
     private Optional<Map<String, Object>> read() {
         try {
+            if (Files.exists(path) && !Files.isRegularFile(path) && !Files.isDirectory(path)) {
+                throw new InvalidOptionsException(path + " is no file");
+            }
+            if (Files.size(path) > LARGEST) {
+                throw new InvalidOptionsException(path + " has more than 1 MiB: it holds something else than profiles");
+            }
             var content = Files.readString(path);
             if (isOpenToOthers()) {
                 throw new InvalidOptionsException(

@@ -57,6 +57,9 @@ public final class PromptFeed implements AutoCloseable {
                     .logger()
                     .log(Level.WARNING, "a cache of prompts is fed no more: " + error.getMessage());
             held.failed(error);
+        } catch (RuntimeException unexpected) {
+            transport.settings().logger().log(Level.WARNING, "a cache of prompts is fed no more", unexpected);
+            held.failed(Errors.unexpected(unexpected));
         } finally {
             held.closed();
         }

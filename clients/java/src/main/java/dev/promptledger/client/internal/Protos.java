@@ -1,6 +1,7 @@
 package dev.promptledger.client.internal;
 
 import com.google.protobuf.Timestamp;
+import java.time.DateTimeException;
 import java.time.Duration;
 import java.time.Instant;
 
@@ -9,7 +10,12 @@ public final class Protos {
     private Protos() {}
 
     public static Duration duration(com.google.protobuf.Duration duration) {
-        return Duration.ofSeconds(duration.getSeconds(), duration.getNanos());
+        try {
+            return Duration.ofSeconds(duration.getSeconds(), duration.getNanos());
+        } catch (ArithmeticException beyond) {
+            // Without the part of a second, which alone went beyond.
+            return Duration.ofSeconds(duration.getSeconds());
+        }
     }
 
     public static com.google.protobuf.Duration duration(Duration duration) {
@@ -19,8 +25,13 @@ public final class Protos {
                 .build();
     }
 
+    /** A time, or the nearest one that Java has. */
     public static Instant instant(Timestamp stamp) {
-        return Instant.ofEpochSecond(stamp.getSeconds(), stamp.getNanos());
+        try {
+            return Instant.ofEpochSecond(stamp.getSeconds(), stamp.getNanos());
+        } catch (DateTimeException | ArithmeticException beyond) {
+            return stamp.getSeconds() < 0 ? Instant.MIN : Instant.MAX;
+        }
     }
 
     public static Timestamp timestamp(Instant instant) {

@@ -19,18 +19,27 @@ import java.util.regex.Pattern;
  * @param isSecure whether it speaks TLS
  * @param credentials whom to trust, and who one is
  * @param headers sent with each call
+ * @param shown names the server in errors
  */
-public record Target(String host, int port, boolean isSecure, ChannelCredentials credentials, Metadata headers) {
+public record Target(
+        String host, int port, boolean isSecure, ChannelCredentials credentials, Metadata headers, String shown) {
     private static final Pattern URL =
             Pattern.compile("(https?)://(?:\\[([0-9A-Fa-f:.]+)]|([^\\s/?#@:\\[\\]]+))(?::([0-9]{1,5}))?/?");
     private static final Pattern IPV4 = Pattern.compile("[0-9]{1,3}(\\.[0-9]{1,3}){3}");
 
     public static Target of(Profile profile, boolean allowPlaintext) {
+        if (profile.server().contains("@")) {
+            // Whatever stands before it may be a password, so nothing of it is shown.
+            throw new InvalidOptionsException(
+                    "the " + profile.named("address")
+                            + " holds a user or a password, which an address of a server does not have:"
+                            + " write http://HOST:PORT or https://HOST:PORT, and give the key as apiKey, LEDGER_API_KEY or api_key");
+        }
         var url = URL.matcher(profile.server());
         var port = url.matches() && url.group(4) != null ? Integer.parseInt(url.group(4)) : -1;
         if (!url.matches() || port == 0 || port > 65_535) {
-            throw new InvalidOptionsException("`" + profile.server()
-                    + "` is no address of a server; write http://HOST:PORT or https://HOST:PORT");
+            throw new InvalidOptionsException(profile.shown("server", Profile.withoutSecrets(profile.server()))
+                    + " is no address of a server; write http://HOST:PORT or https://HOST:PORT");
         }
         var isSecure = url.group(1).equals("https");
         var host = url.group(2) != null ? url.group(2) : url.group(3);
@@ -40,26 +49,27 @@ public record Target(String host, int port, boolean isSecure, ChannelCredentials
                 port >= 0 ? port : isSecure ? 443 : 80,
                 isSecure,
                 isSecure ? tls(profile) : InsecureChannelCredentials.create(),
-                headers(profile));
+                headers(profile),
+                profile.shown("server", host));
     }
 
     private static void check(Profile profile, String host, boolean isSecure, boolean allowPlaintext) {
         var key = profile.apiKey();
         var isLoopback = isLoopback(host);
         if (!isSecure && !key.isEmpty() && !allowPlaintext && !isLoopback) {
-            throw new InvalidOptionsException("the API key would go to `" + host
-                    + "` unencrypted: write https://, or set allowPlaintext where the way is safe");
+            throw new InvalidOptionsException("the API key would go to " + profile.shown("server", host)
+                    + " unencrypted: write https://, or set allowPlaintext where the way is safe");
         }
         if (key.equals(Profile.DEVELOPMENT_KEY) && !isLoopback) {
-            throw new InvalidOptionsException(
-                    "the development key goes to this machine alone, not to `" + host + "`: make a key there");
+            throw new InvalidOptionsException("the development key goes to this machine alone, not to "
+                    + profile.shown("server", host) + ": make a key there");
         }
         if (!isHeader(key)) {
             throw new InvalidOptionsException(
                     "the API key holds characters that no key has; was it copied whole, without line breaks?");
         }
         if (!isHeader(profile.project())) {
-            throw new InvalidOptionsException("`" + profile.project() + "` is no name of a project");
+            throw new InvalidOptionsException(profile.shown("project", profile.project()) + " is no name of a project");
         }
     }
 
@@ -83,12 +93,12 @@ public record Target(String host, int port, boolean isSecure, ChannelCredentials
         var tls = TlsChannelCredentials.newBuilder();
         try {
             if (profile.tlsCa() != null) {
-                tls.trustManager(new ByteArrayInputStream(profile.tlsCa().certificates("tls_ca")));
+                tls.trustManager(new ByteArrayInputStream(profile.tlsCa().certificates(profile, "tls_ca")));
             }
             if (profile.tlsCert() != null) {
                 tls.keyManager(
-                        new ByteArrayInputStream(profile.tlsCert().certificates("tls_cert")),
-                        new ByteArrayInputStream(profile.tlsKey().privateKey("tls_key")));
+                        new ByteArrayInputStream(profile.tlsCert().certificates(profile, "tls_cert")),
+                        new ByteArrayInputStream(profile.tlsKey().privateKey(profile, "tls_key")));
             }
         } catch (IOException unreadable) {
             throw new InvalidOptionsException("the certificates cannot be read");

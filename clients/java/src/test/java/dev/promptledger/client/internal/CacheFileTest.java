@@ -11,6 +11,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Instant;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
@@ -73,6 +74,28 @@ class CacheFileTest {
             Files.write(path(), Arrays.copyOf(whole, length));
             isRefused(file, "damaged");
         }
+    }
+
+    @Test
+    void whatAnotherUserMayHaveWrittenIsNotReadAndIsReplaced() throws IOException, InterruptedException {
+        var file = new CacheFile(path(), SOURCE);
+        var changes = new ArrayList<List<String>>(
+                List.of(List.of("chmod", "602"), List.of("chmod", "620"), List.of("mkfifo", "-m", "600")));
+        if (ProcessHandle.current().info().user().orElse("").equals("root")) {
+            changes.add(List.of("chown", "12345"));
+        }
+        for (var change : changes) {
+            file.write(AT, STATES);
+            if (change.get(0).equals("mkfifo")) {
+                Files.delete(path());
+            }
+            var command = new ArrayList<>(change);
+            command.add(path().toString());
+            assertEquals(0, new ProcessBuilder(command).start().waitFor());
+            isRefused(file, "belongs to or can be written by another user");
+        }
+        file.write(AT, STATES);
+        assertEquals(Optional.of(new CacheFile.Kept(AT, STATES)), file.read());
     }
 
     @Test

@@ -170,6 +170,16 @@ class ProfileTest {
     }
 
     @Test
+    void aFileOfProfilesIsAFileAndBounded() throws IOException, InterruptedException {
+        write("[profiles.default]\nserver = \"http://a\"\n" + "#".repeat(1024 * 1024));
+        assertTrue(refusal(null, named()).contains("more than 1 MiB"));
+        Files.delete(file);
+        var made = new ProcessBuilder("mkfifo", "-m", "600", file.toString()).start();
+        assertEquals(0, made.waitFor());
+        assertTrue(refusal(null, named()).endsWith("is no file"));
+    }
+
+    @Test
     void noTextShowsAKey() {
         var profile = find(null, named());
         assertEquals("Profile[http://a:1, ]", profile.toString());

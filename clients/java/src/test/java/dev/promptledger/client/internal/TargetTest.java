@@ -10,6 +10,9 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -53,13 +56,58 @@ class TargetTest {
                 "http://a:0",
                 "http://a:65536",
                 "http://a b",
-                "http://me@a",
                 "http://a/path",
-                "http://a?b",
+                "http://a?pl_very-secret",
+                "http://a#pl_very-secret",
                 "",
             })
     void whatIsNoAddressIsRefused(String server) {
         assertTrue(refusal(new Profile(server, SECRET, "", null, null, null)).contains("is no address of a server"));
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "http://ada:pl_very-secret@127.0.0.1:1",
+                "https://ada:pl_very-secret@ledger.example.com",
+                "http://pl_very-secret@localhost",
+                "http://:pl_very-secret@localhost:1",
+                "http://ada:a/pl_very-secret@localhost",
+                "http://ada:a?pl_very-secret@localhost",
+                "http://ada:%zzpl_very-secret@localhost",
+                "ada:pl_very-secret@localhost:1",
+                "http:\\\\ada:pl_very-secret@localhost",
+            })
+    void anAddressWithAUserOrAPasswordIsRefusedWhereverItStandsAndNotShown(String server, @TempDir Path folder)
+            throws IOException {
+        var file = Files.writeString(folder.resolve("config.toml"), "[profiles.default]\nserver = '" + server + "'\n");
+        Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("rw-------"));
+        for (var profile : List.of(
+                Profile.find(new Profile(server, "", "", null, null, null), null, Map.of()),
+                Profile.find(null, null, Map.of("LEDGER_SERVER", server)),
+                Profile.find(null, null, Map.of("LEDGER_CONFIG", file.toString())))) {
+            var told = refusal(profile);
+            assertTrue(told.contains("LEDGER_API_KEY or api_key"), told);
+            assertFalse(told.contains("ada"), told);
+            assertFalse(profile.toString().contains(SECRET), profile.toString());
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "server = 'KEY'",
+                "server = 'http://KEY.example.com'\napi_key = 'k'",
+                "server = 'http://localhost'\nproject = 'KEY\u00e4'",
+                "server = 'https://localhost'\ntls_ca = 'KEY'",
+                "server = 'https://localhost'\ntls_cert = 'KEY'\ntls_key = 'KEY'",
+            })
+    void noErrorShowsWhatStandsInTheFile(String entry, @TempDir Path folder) throws IOException {
+        var content = "[profiles.default]\n" + entry.replace("KEY", SECRET) + "\n";
+        var file = Files.writeString(folder.resolve("config.toml"), content);
+        Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("rw-------"));
+        var told = refusal(Profile.find(null, null, Map.of("LEDGER_CONFIG", file.toString())));
+        assertTrue(told.contains("of the profile `default` of " + file), told);
     }
 
     @ParameterizedTest

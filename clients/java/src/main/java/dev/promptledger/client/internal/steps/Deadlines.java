@@ -17,13 +17,17 @@ public final class Deadlines {
     /** The server refuses more retries than it allows: beyond these the deadline grows no more. */
     private static final int MOST_RETRIES = 1_000;
 
+    /** Longer than a server allows a call of the provider to take. */
+    private static final Duration LONGEST = Duration.ofDays(365);
+
     private Deadlines() {}
 
     /** All attempts that the spec allows, the delays between them, and a margin. */
     public static Duration of(ExecutionSpec spec) {
         var once = spec.hasTimeout() ? Protos.duration(spec.getTimeout()) : PROVIDER_TIMEOUT;
         var retries = Math.min(Math.max(spec.getMaxRetries(), 0), MOST_RETRIES);
-        var limit = once.multipliedBy(1L + retries).plus(MARGIN);
+        var bounded = once.compareTo(LONGEST) < 0 ? once : LONGEST;
+        var limit = bounded.multipliedBy(1L + retries).plus(MARGIN);
         for (var retry = 0; retry < retries; retry++) {
             // A server may be set to more retries than these; each of them waits as long as the last.
             limit = limit.plus(RETRY_DELAYS.get(Math.min(retry, RETRY_DELAYS.size() - 1)));

@@ -9,7 +9,7 @@ final class RetryWindow {
     private static final long FIRST = Duration.ofMillis(100).toNanos();
 
     private static final long LONGEST = Duration.ofSeconds(5).toNanos();
-    /** Bounds the delay that a server asks for. */
+    /** The longest delay that a server is granted; the shortest is the first one. */
     private static final Duration LONGEST_ASKED = Duration.ofHours(1);
 
     private final long limit;
@@ -35,9 +35,10 @@ final class RetryWindow {
         }
         double delay;
         if (asked != null) {
-            // Never earlier than asked, and spread over time.
+            // Never earlier than asked, and spread over time. A server that asks for no delay is not asked without one.
             var bounded = asked.compareTo(LONGEST_ASKED) < 0 ? asked : LONGEST_ASKED;
-            delay = bounded.toNanos() * (1 + 0.2 * moment.chance());
+            var least = bounded.isNegative() ? FIRST : Math.max(bounded.toNanos(), FIRST);
+            delay = least * (1 + 0.2 * moment.chance());
         } else {
             delay = Math.min(FIRST << Math.min(failures, 10), LONGEST) * (0.5 + 0.5 * moment.chance());
         }

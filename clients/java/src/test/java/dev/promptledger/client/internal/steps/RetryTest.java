@@ -117,7 +117,16 @@ class RetryTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"1, 0, 1", "1, 1, 1.2", "1000000000, 0, 3600"})
+    @CsvSource({
+        "1, 0, 1",
+        "1, 1, 1.2",
+        "1000000000, 0, 3600",
+        "9223372036854775807, 0, 3600",
+        "0, 0, 0.1",
+        "0, 1, 0.12",
+        "-1, 0, 0.1",
+        "-9223372036854775808, 0, 0.1",
+    })
     void theDelayThatAServerAsksForIsKeptToAndSpread(long asked, double chance, double delay) {
         var window = new RetryWindow(Long.MAX_VALUE);
         assertEquals(OptionalLong.of(seconds(delay)), window.delay(Duration.ofSeconds(asked), at(0, chance)));

@@ -7,6 +7,7 @@ import inspect
 import math
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -138,7 +139,7 @@ class AsyncPromptCache:
         held = self._held
         while True:
             async with self._changed:
-                await self._changed.wait_for(lambda known=seen: held.ended or held.log.edition > known)
+                await self._changed.wait_for(partial(self._has_news, seen))
             names, seen = held.log.since(seen)
             for name in names:
                 try:
@@ -149,6 +150,9 @@ class AsyncPromptCache:
                     held.logger.exception("a listener of the prompt cache failed")
             if held.ended and not names:
                 return
+
+    def _has_news(self, seen: int) -> bool:
+        return self._held.ended or self._held.log.edition > seen
 
     async def _tell(self) -> None:
         async with self._changed:

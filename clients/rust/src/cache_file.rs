@@ -38,6 +38,9 @@ pub enum CacheFileError {
     /// It was kept of other prompts, of another project, or of another server.
     #[error("the cache's file `{}` was kept of other prompts, of another project or of another server", .0.display())]
     OfOthers(PathBuf),
+    /// It is no file, or belongs to or can be written by another user, who could say what the prompts are.
+    #[error("the cache's file `{}` is no file, or belongs to or can be written by another user", .0.display())]
+    OfAnotherUser(PathBuf),
     /// It takes more than 256 MiB.
     #[error("the cache's file `{}` takes more than 256 MiB", .0.display())]
     TooLarge(PathBuf),
@@ -81,11 +84,20 @@ impl CacheFile {
 
     /// What it holds; absent where there is no file.
     pub(crate) fn read(&self) -> Result<Option<KeptPrompts>, CacheFileError> {
-        let file = match File::open(&self.path) {
+        // Asked before it is opened, which may wait where it is a pipe.
+        let opened = match std::fs::metadata(&self.path) {
+            Ok(about) if !about.is_file() => return Err(CacheFileError::OfAnotherUser(self.path.clone())),
+            Ok(_) => File::open(&self.path),
+            Err(error) => Err(error),
+        };
+        let file = match opened {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(self.io(&error)),
         };
+        if !is_ours(&file).map_err(|error| self.io(&error))? {
+            return Err(CacheFileError::OfAnotherUser(self.path.clone()));
+        }
         let mut bytes = Vec::new();
         file.take(self.most + 1).read_to_end(&mut bytes).map_err(|error| self.io(&error))?;
         if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > self.most {
@@ -175,6 +187,19 @@ impl Write for HashedFile {
     }
 }
 
+/// Whether it belongs to the user of this process, and nobody else may write it.
+#[cfg(unix)]
+fn is_ours(file: &File) -> std::io::Result<bool> {
+    use std::os::unix::fs::MetadataExt as _;
+    let about = file.metadata()?;
+    Ok(about.uid() == rustix::process::geteuid().as_raw() && about.mode() & 0o022 == 0)
+}
+
+#[cfg(not(unix))]
+fn is_ours(_: &File) -> std::io::Result<bool> {
+    Ok(true)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -220,6 +245,28 @@ mod tests {
         std::fs::set_permissions(&file.path, std::fs::Permissions::from_mode(0o644)).unwrap();
         file.write(&kept(1)).unwrap();
         assert_eq!(std::fs::metadata(&file.path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_another_user_may_have_written_is_not_taken() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let folder = tempfile::tempdir().unwrap();
+        let file = file(&folder, "http://here", "");
+        for (mode, is_taken) in [(0o600, true), (0o644, true), (0o620, false), (0o602, false)] {
+            file.write(&kept(1)).unwrap();
+            std::fs::set_permissions(&file.path, std::fs::Permissions::from_mode(mode)).unwrap();
+            let read = file.read();
+            assert_eq!(read.is_ok(), is_taken, "{mode:o}: {read:?}");
+        }
+        // As root alone can a test give a file away.
+        file.write(&kept(1)).unwrap();
+        if std::os::unix::fs::chown(&file.path, Some(rustix::process::geteuid().as_raw() + 1), None).is_ok() {
+            assert_eq!(file.read().unwrap_err(), CacheFileError::OfAnotherUser(file.path.clone()));
+        }
+        let a_folder = CacheFile { path: folder.path().to_owned(), ..file };
+        assert!(matches!(a_folder.read(), Err(CacheFileError::OfAnotherUser(_))));
     }
 
     #[test]

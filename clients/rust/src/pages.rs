@@ -45,7 +45,8 @@ impl Client {
     }
 }
 
-/// The entries of all pages, from that of `request` on.
+/// The entries of all pages, from that of `request` on. A server that names the page which it has just answered as the next one is not
+/// asked again.
 pub(crate) fn pages<Q, A, F, T>(
     request: Q,
     ask: impl Fn(Q) -> F + Send + 'static,
@@ -53,7 +54,7 @@ pub(crate) fn pages<Q, A, F, T>(
     at: fn(&mut Q, String),
 ) -> Pages<T>
 where
-    Q: Clone + Send + 'static,
+    Q: Clone + PartialEq + Send + 'static,
     A: 'static,
     F: Future<Output = Result<A, LedgerError>> + Send + 'static,
     T: Send + 'static,
@@ -61,10 +62,12 @@ where
     let pages = stream::try_unfold((Some(request), ask), move |(request, ask)| async move {
         let Some(mut request) = request else { return Ok::<_, LedgerError>(None) };
         let (entries, token) = read(ask(request.clone()).await?);
-        let more = !token.is_empty();
+        let (asked, is_last) = (request.clone(), token.is_empty());
         at(&mut request, token);
-        let entries = stream::iter(entries.into_iter().map(Ok::<_, LedgerError>));
-        Ok(Some((entries, (more.then_some(request), ask))))
+        let stuck = || LedgerError::local(tonic::Code::Internal, "the server answers the same page again and again");
+        let end = (!is_last && request == asked).then(|| Err(stuck()));
+        let next = (!is_last && end.is_none()).then_some(request);
+        Ok(Some((stream::iter(entries.into_iter().map(Ok).chain(end)), (next, ask))))
     });
     pages.try_flatten().boxed()
 }
@@ -93,5 +96,14 @@ mod tests {
         assert_eq!(read(1, false).await, [Ok(0), Ok(1)]);
         assert_eq!(read(3, false).await, [Ok(0), Ok(1), Ok(20), Ok(21)]);
         assert_eq!(read(3, true).await, [Ok(0), Ok(1), Err("away".to_owned())]);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_goes_in_a_circle_is_told_and_not_followed() {
+        let ask = |page: u32| async move { Ok((vec![page], 1.to_string())) };
+        let entries = pages(0, ask, |answer| answer, |page, token| *page = token.parse().unwrap_or_default());
+        let read: Vec<_> = entries.map(|entry| entry.map_err(|error| error.message)).collect().await;
+        let stuck = Err("the server answers the same page again and again".to_owned());
+        assert_eq!(read, [Ok(0), Ok(1), stuck]);
     }
 }

@@ -123,7 +123,7 @@ impl RetryWindow {
         let since = *self.failing_since.get_or_insert(moment.now);
         let delay = match asked {
             // Never earlier than asked, and spread over time.
-            Some(asked) => asked.min(LONGEST_ASKED).mul_f64(1.0 + 0.2 * moment.chance),
+            Some(asked) => asked.clamp(FIRST, LONGEST_ASKED).mul_f64(1.0 + 0.2 * moment.chance),
             None => FIRST.saturating_mul(1 << self.failures.min(10)).min(LONGEST).mul_f64(0.5 + 0.5 * moment.chance),
         };
         self.failures = self.failures.saturating_add(1);
@@ -199,7 +199,9 @@ mod tests {
 
     #[test]
     fn the_delay_that_a_server_asks_for_is_kept_to_and_spread() {
-        for (asked, chance, millis) in [(1_000, 0.0, 1_000), (1_000, 1.0, 1_200), (u64::MAX, 0.0, 3_600_000)] {
+        for (asked, chance, millis) in
+            [(0, 0.0, 100), (1_000, 0.0, 1_000), (1_000, 1.0, 1_200), (u64::MAX, 0.0, 3_600_000)]
+        {
             let failure = status(Code::Unavailable, "DRAINING", Some(Duration::from_millis(asked)));
             let delay =
                 RetryWindow::new(Duration::MAX).failed(failure.clone(), failure.verdict(), at(0, chance)).unwrap();

@@ -57,6 +57,7 @@ class AsyncFollowing(Generic[Message, Update]):
             self._drop_stream()
 
     async def _step(self) -> None:
+        self._transport.check_open()
         stream = self._stream
         if stream is None:
             await self._transport.sleep(max(self._opens_at - time.monotonic(), 0), self._woken)

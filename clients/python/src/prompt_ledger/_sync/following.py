@@ -54,6 +54,8 @@ class Following(Generic[Message, Update]):
         self._drop_stream()
 
     def _step(self, deadline: float | None) -> None:
+        # Before the stream is waited for, which in a forked process nobody reads.
+        self._transport.check_open()
         stream = self._stream
         if stream is None:
             self._wait_to_open(deadline)

@@ -79,9 +79,12 @@ impl Prompts {
             found.extend(answer.found);
             missing.extend(answer.missing);
             request.names = answer.left_out;
-            // Each answer has room for one at least.
-            if request.names.is_empty() || request.names.len() >= asked {
+            if request.names.is_empty() {
                 return Ok((found, missing));
+            }
+            // Each answer has room for one at least.
+            if request.names.len() >= asked {
+                return Err(LedgerError::local(tonic::Code::Internal, "the server leaves out all the prompts that it is asked for"));
             }
         }
     }

@@ -57,15 +57,18 @@ public final class Pages<T> implements Iterable<T> {
         private Page<T> page = new Page<>(List.of(), "");
         private int at;
         private boolean hasBegun;
+        private String asked = "";
 
         @Override
         public boolean hasNext() {
             while (at == page.items().size() && !(hasBegun && page.next().isEmpty())) {
                 var token = page.next();
-                page = transport.call(source.page(pageSize, token));
-                if (!token.isEmpty() && token.equals(page.next())) {
+                // What the last page had is told first.
+                if (!token.isEmpty() && token.equals(asked)) {
                     throw Errors.noProgress("the server answers the same page again and again");
                 }
+                page = transport.call(source.page(pageSize, token));
+                asked = token;
                 hasBegun = true;
                 at = 0;
             }

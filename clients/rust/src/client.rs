@@ -16,7 +16,7 @@ use tonic_health::pb::health_client::HealthClient;
 
 use crate::cache_file::CacheFile;
 use crate::call_preparation::Connection;
-use crate::executing::RegisteredHashes;
+use crate::code_prompts::RegisteredHashes;
 use crate::following::WatchTimeouts;
 use crate::ledger_error::LedgerError;
 use crate::options::{Options, OptionsError};
@@ -115,13 +115,12 @@ impl Client {
     /// the watch is dropped; without one, both cancel it.
     #[must_use]
     pub fn stream(&self, spec: v1::ExecutionSpec) -> Updates {
-        Updates::begin(self.connection.clone(), spec, v1::PromptMode::Full, self.pace)
+        self.begin(spec, v1::PromptMode::Full)
     }
 
-    /// As [`Client::stream`], for a prompt whose text lives in code: of tracking mode.
-    #[must_use]
-    pub fn stream_code(&self, spec: v1::ExecutionSpec) -> Updates {
-        Updates::begin(self.connection.clone(), spec, v1::PromptMode::Tracking, self.pace)
+    /// Executes a prompt of this mode and watches it.
+    pub(crate) fn begin(&self, spec: v1::ExecutionSpec, mode: v1::PromptMode) -> Updates {
+        Updates::begin(self.connection.clone(), spec, mode, self.pace)
     }
 
     /// Whether the server takes calls, by grpc.health.v1: it is neither shutting down nor without its database. Asked once,

@@ -1,5 +1,3 @@
-use std::collections::HashMap;
-use std::sync::PoisonError;
 use std::time::{Duration, SystemTime};
 
 use prompt_ledger_proto::v1;
@@ -104,58 +102,15 @@ impl Client {
     pub fn handle(&self, execution_id: impl Into<String>) -> ExecutionHandle {
         ExecutionHandle::known(self.clone(), execution_id.into())
     }
-
-    /// Registers prompts whose text lives in code. [`execute`](Self::execute) then runs these texts, whatever is registered later.
-    ///
-    /// # Errors
-    ///
-    /// What the server refuses, such as `TEMPLATE_HASH_MISMATCH`, or that it cannot be reached.
-    pub async fn register_code_prompts(
-        &self,
-        request: v1::RegisterCodePromptsRequest,
-    ) -> Result<Vec<v1::RegisteredPrompt>, LedgerError> {
-        let dry_run = request.dry_run;
-        let answer =
-            asked!(self, code_registration.register_code_prompts, request, self.timeout(), Repeat::Freely).await?;
-        if !dry_run {
-            let registered = answer.registered.iter().map(|prompt| (prompt.name.clone(), prompt.checksum_hash.clone()));
-            self.registered().lock().unwrap_or_else(PoisonError::into_inner).extend(registered);
-        }
-        Ok(answer.registered)
-    }
-
-    /// Executes the text that [`register_code_prompts`](Self::register_code_prompts) registered under this name, and waits for its end, as
-    /// [`run`](Self::run) does. The spec needs no name and no selector: they are set here.
-    ///
-    /// # Errors
-    ///
-    /// Where this client has registered no such prompt; what keeps the execution from being recorded; or that the server
-    /// cannot be reached.
-    pub async fn execute(&self, name: &str, mut spec: v1::ExecutionSpec) -> Result<RunOutcome, LedgerError> {
-        let hash = self.registered().lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
-        let hash = hash.ok_or_else(|| {
-            let problem = format!("this client has registered no prompt `{name}`; call register_code_prompts first");
-            LedgerError::local(Code::FailedPrecondition, problem)
-        })?;
-        name.clone_into(&mut spec.prompt_name);
-        spec.selector = Some(v1::execution_spec::Selector::ChecksumHash(hash));
-        let (limit, repeat) = (longest(&spec), Repeat::freely_if(!spec.idempotency_key.is_empty()));
-        let request = v1::ExecuteCodePromptRequest { spec: Some(spec), mode: v1::ExecutionMode::Sync.into() };
-        let answer = asked!(self, code_registration.execute_code_prompt, request, limit, repeat).await?;
-        ran(answer.execution, answer.reused)
-    }
 }
 
-/// The hashes of what was registered, by name.
-pub(crate) type RegisteredHashes = HashMap<String, String>;
-
-fn ran(execution: Option<v1::Execution>, reused: bool) -> Result<RunOutcome, LedgerError> {
+pub(crate) fn ran(execution: Option<v1::Execution>, reused: bool) -> Result<RunOutcome, LedgerError> {
     let execution = execution.ok_or_else(|| LedgerError::local(Code::Internal, "the answer holds no execution"))?;
     Ok(RunOutcome { execution, reused })
 }
 
 /// The longest that a sync execution may take: what each of its attempts may, the delays between them, and a little more.
-fn longest(spec: &v1::ExecutionSpec) -> Duration {
+pub(crate) fn longest(spec: &v1::ExecutionSpec) -> Duration {
     let one = spec.timeout.and_then(|given| Duration::try_from(given).ok()).unwrap_or(PROVIDER_CALL);
     // A server allows ten at most.
     let retries = u8::try_from(spec.max_retries.unwrap_or(0)).unwrap_or(0).min(10);
@@ -165,7 +120,7 @@ fn longest(spec: &v1::ExecutionSpec) -> Duration {
 }
 
 /// A UUIDv7.
-fn unique_key() -> Result<String, LedgerError> {
+pub(crate) fn unique_key() -> Result<String, LedgerError> {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let mut random = [0; 10];
     getrandom::fill(&mut random)

@@ -16,17 +16,17 @@ use crate::watch::Updates;
 pub struct ExecutionHandle {
     client: Client,
     id: String,
-    status: v1::ExecutionStatus,
-    reused: bool,
+    /// Absent where it is known by its id.
+    submission: Option<Box<v1::SubmitExecutionResponse>>,
 }
 
 impl ExecutionHandle {
     pub(crate) fn submitted(client: Client, answer: v1::SubmitExecutionResponse) -> Self {
-        Self { client, status: answer.status(), reused: answer.reused, id: answer.execution_id }
+        Self { client, id: answer.execution_id.clone(), submission: Some(Box::new(answer)) }
     }
 
     pub(crate) fn known(client: Client, id: String) -> Self {
-        Self { client, id, status: v1::ExecutionStatus::Unspecified, reused: false }
+        Self { client, id, submission: None }
     }
 
     /// The execution's id.
@@ -38,13 +38,19 @@ impl ExecutionHandle {
     /// The status when it was submitted; `Unspecified` where it is known by its id.
     #[must_use]
     pub fn submitted_status(&self) -> v1::ExecutionStatus {
-        self.status
+        self.submission().map(v1::SubmitExecutionResponse::status).unwrap_or_default()
     }
 
     /// The idempotency key had begun it before.
     #[must_use]
     pub fn reused(&self) -> bool {
-        self.reused
+        self.submission().is_some_and(|answer| answer.reused)
+    }
+
+    /// What the server answered when it was submitted; absent where it is known by its id.
+    #[must_use]
+    pub fn submission(&self) -> Option<&v1::SubmitExecutionResponse> {
+        self.submission.as_deref()
     }
 
     /// Watches it from its first state to its end.

@@ -58,6 +58,10 @@ mod cache_file;
 mod call_preparation;
 mod calls;
 mod client;
+#[cfg(feature = "diff")]
+mod code_diff;
+mod code_prompts;
+mod code_source;
 mod error;
 mod executing;
 mod execution_handle;
@@ -86,6 +90,9 @@ mod watch;
 pub use cache_file::CacheFileError;
 pub use call_preparation::{CallInterceptor, CallPreparation, Connection};
 pub use client::Client;
+#[cfg(feature = "diff")]
+pub use code_diff::CodePromptsDryRun;
+pub use code_source::{CodeFolderError, code_prompts_from_folder, code_prompts_from_texts};
 pub use error::WatchError;
 pub use executing::{ExecutionFailed, RunOutcome, raise_for_status};
 pub use execution_handle::ExecutionHandle;

@@ -27,31 +27,10 @@ pub(crate) async fn submit(
     spec: v1::ExecutionSpec,
     connection: &LedgerConnection,
 ) -> Result<v1::SubmitExecutionResponse, CommandError> {
-    if mode == v1::PromptMode::Tracking {
-        let request = v1::ExecuteCodePromptRequest { spec: Some(spec), mode: v1::ExecutionMode::Async.into() };
-        let answer = connection
-            .ask(
-                request,
-                |client, request| async move { client.code_registration().execute_code_prompt(request).await },
-            )
-            .await?;
-        let execution = answer.execution.unwrap_or_default();
-        return Ok(v1::SubmitExecutionResponse {
-            status: execution.status,
-            execution_id: execution.execution_id,
-            reused: answer.reused,
-            prompt_name: execution.prompt_name,
-            version_number: execution.version_number,
-            created_at: execution.created_at,
-        });
-    }
-    let prompt_name = spec.prompt_name.clone();
-    let handle = connection.client.submit(spec).await.map_err(|error| connection.failed(error))?;
-    Ok(v1::SubmitExecutionResponse {
-        execution_id: handle.id().to_owned(),
-        status: handle.submitted_status().into(),
-        reused: handle.reused(),
-        prompt_name,
-        ..Default::default()
-    })
+    let handle = match mode {
+        v1::PromptMode::Tracking => connection.client.submit_code(spec).await,
+        v1::PromptMode::Full | v1::PromptMode::Unspecified => connection.client.submit(spec).await,
+    };
+    let handle = handle.map_err(|error| connection.failed(error))?;
+    Ok(handle.submission().cloned().unwrap_or_default())
 }

@@ -286,6 +286,7 @@ impl RegisterCall<'_> {
                     )),
                 }
             })?;
+            let told = told.registered;
             if told.len() != sent {
                 return Err(CommandError::refused(format!(
                     "the server told of {} prompts where {sent} were sent: is it of a later release than ledgerctl?",

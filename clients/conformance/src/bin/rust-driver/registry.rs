@@ -89,7 +89,7 @@ impl Session {
             }
         }
         let request = self.contract.read("RegisterCodePromptsRequest", &request).unwrap();
-        for prompt in self.client.register_code_prompts(request).await? {
+        for prompt in self.client.register_code_prompts(request).await?.registered {
             self.tell("registered", printing::registered(&prompt));
         }
         Ok(())

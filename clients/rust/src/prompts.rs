@@ -84,7 +84,10 @@ impl Prompts {
             }
             // Each answer has room for one at least.
             if request.names.len() >= asked {
-                return Err(LedgerError::local(tonic::Code::Internal, "the server leaves out all the prompts that it is asked for"));
+                return Err(LedgerError::local(
+                    tonic::Code::Internal,
+                    "the server leaves out all the prompts that it is asked for",
+                ));
             }
         }
     }

@@ -208,7 +208,11 @@ async fn signalled(ledger: &Ledger, file: &Path, trap: &str, signals: &[&str]) -
     use prompt_ledger_testkit::poll::eventually;
 
     let inside = ledgerctl(ledger, &["export", "--out", file.to_str().unwrap()]);
-    let mut command = Command::new("sh");
+    // What started the tests may ignore signals, as a shell does for what runs in its background.
+    let mut command = Command::new(if cfg!(target_os = "linux") { "env" } else { "sh" });
+    if cfg!(target_os = "linux") {
+        command.args(["--default-signal=INT,HUP,TERM", "sh"]);
+    }
     command.args(["-c", &format!("{trap} exec \"$@\""), "sh"]).arg(inside.get_program()).args(inside.get_args());
     command.env_clear().envs(inside.get_envs().filter_map(|(name, value)| Some((name, value?))));
     command.env("LEDGER_SERVER", stalling(ledger, 100_000).await);

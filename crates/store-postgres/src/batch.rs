@@ -363,7 +363,7 @@ impl<W: BatchWrite> Flush<W> {
 
 impl<W: BatchWrite> Drop for Flush<W> {
     /// Reached with `left` unset only if the task was aborted or panicked during a batch: its callers get an error
-    /// because their channels close.
+    /// because their channels close, and so do those that waited for it where no other task is left.
     fn drop(&mut self) {
         if self.left {
             return;
@@ -373,7 +373,9 @@ impl<W: BatchWrite> Drop for Flush<W> {
         for identity in self.busy.drain(..) {
             queue.busy.remove(&identity);
         }
+        let left = if queue.is_idle() { std::mem::take(&mut queue.waiting) } else { VecDeque::new() };
         drop(queue);
+        drop(left);
         self.shared.idle.notify_waiters();
     }
 }

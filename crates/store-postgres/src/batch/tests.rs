@@ -133,3 +133,17 @@ async fn nothing_waits_for_a_batch_that_hangs() {
     assert_eq!(held.begun.recv().await, Some(2));
     held.end().await;
 }
+
+#[tokio::test]
+async fn who_waited_for_a_batch_that_panicked_is_told() {
+    let mut held = HeldBatches::new();
+    let mut writing = std::pin::pin!(held.batcher.call(1));
+    assert!(futures::poll!(&mut writing).is_pending());
+    assert_eq!(held.begun.recv().await, Some(1));
+    let mut waiting = std::pin::pin!(held.batcher.call(1));
+    assert!(futures::poll!(&mut waiting).is_pending());
+    // Acquiring fails then, which panics.
+    held.batcher.0.work.ends.close();
+    assert!(writing.await.is_err() && waiting.await.is_err());
+    held.batcher.close().await;
+}

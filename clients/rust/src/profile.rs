@@ -147,7 +147,13 @@ fn profile(path: &Path, name: &str) -> Result<Option<ConnectionProfile>, Options
 /// Root may own it.
 pub fn open_profiles(path: &Path) -> Result<Option<File>, OptionsError> {
     let wrong = |problem: String| OptionsError::File { path: path.display().to_string(), problem };
-    let file = match File::open(path) {
+    // Asked before it is opened, which may wait where it is a pipe.
+    let opened = match std::fs::metadata(path) {
+        Ok(about) if !about.is_file() => return Err(wrong("it is no file".to_owned())),
+        Ok(_) => File::open(path),
+        Err(error) => Err(error),
+    };
+    let file = match opened {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened.map_err(|error| wrong(error.to_string()))?,
     };
@@ -287,6 +293,18 @@ mod tests {
         let file = written(folder.path(), &format!("{TWO}#{}", "x".repeat(1 << 20)));
         let error = options(&[("LEDGER_CONFIG", &file)]).unwrap_err();
         assert!(error.to_string().contains("more than 1 MiB"), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_is_refused_and_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        for path in [pipe.as_path(), folder.path()] {
+            let error = options(&[("LEDGER_CONFIG", path.to_str().unwrap())]).unwrap_err();
+            assert!(error.to_string().contains("it is no file"), "{error}");
+        }
     }
 
     #[cfg(unix)]

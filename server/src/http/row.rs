@@ -111,13 +111,14 @@ where
     A: Serialize + ToSchema + 'static,
 {
     let gated = GateRow::new(method, told.path);
+    let limits = limits_of_operation(told.rpc);
     let serve = move |State(v1): State<Arc<V1State>>, request: Request| async move {
         let serve = async |passed: PassedRequest| {
             let answered = async {
                 told.conditions.check(passed.request.method(), passed.request.headers())?;
                 let (call, sent) = HttpCall::of(passed).await?;
                 query::read::<query::NoQuery>(call.query())?;
-                let body = body(&v1.api.cpu, &call, sent, limits_of_operation(told.rpc)).await?;
+                let body = body(&v1.api.cpu, &call, sent, limits).await?;
                 Ok::<_, HttpError>(handler(Arc::clone(&v1.api), call, body).await?)
             };
             answered.await.map_or_else(HttpError::into_response, Reply::into_response)

@@ -18,7 +18,7 @@ use prompt_ledger_store::failure::{unexpected, unknown_migration};
 
 use super::refusal::{StartStep, explained};
 use super::session::begin_list;
-use super::watched_pool::WatchedPool;
+use super::watched_pool::{WatchedPool, to_end};
 
 /// Timeout of a call, for a database that hangs and so does not enforce its own. Exceeds connecting plus one statement.
 pub(super) const CALL: Duration = Duration::from_secs(5);
@@ -146,8 +146,10 @@ where
 }
 
 /// Commits. After a failure it is unknown whether the transaction was committed.
-pub(super) async fn commit(transaction: Transaction<'_, Postgres>) -> Result<()> {
-    bounded(CALL, async { transaction.commit().await.map_err(store) }).await
+pub(super) async fn commit(transaction: Transaction<'static, Postgres>) -> Result<()> {
+    // The timeout is a part of what runs to its end: a commit that hangs gives its connection back.
+    let committed = to_end(async { Ok(bounded(CALL, async { transaction.commit().await.map_err(store) }).await) });
+    committed.await.map_err(store)?
 }
 
 async fn within<T, F>(limit: Duration, ask: impl Fn() -> F) -> Result<T>

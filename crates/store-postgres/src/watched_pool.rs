@@ -9,7 +9,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use prompt_ledger_observe::store::{ObservedPool, PoolUse, PoolWaiters, observe_pool};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
-use sqlx::{Describe, Either, Execute, Executor, Postgres, Result, SqlStr, Transaction};
+use sqlx::{Describe, Either, Execute, Executor, Postgres, Result, SqlSafeStr as _, SqlStr, Transaction};
 
 /// A pool. Clones share it.
 #[derive(Clone)]
@@ -39,14 +39,14 @@ impl WatchedPool {
         self.waiters.one(self.pool.acquire()).await
     }
 
-    /// Counted as waiting until its transaction has begun, which is a round trip more.
     pub(super) async fn begin(&self) -> Result<Transaction<'static, Postgres>> {
-        self.waiters.one(self.pool.begin()).await
+        self.begin_with("BEGIN").await
     }
 
-    /// As [`WatchedPool::begin`], by this statement.
+    /// Begins a transaction by this statement.
     pub(super) async fn begin_with(&self, statement: &'static str) -> Result<Transaction<'static, Postgres>> {
-        self.waiters.one(self.pool.begin_with(statement)).await
+        let connection = self.acquire().await?;
+        to_end(Transaction::begin(connection, Some(statement.into_sql_str()))).await
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -67,6 +67,13 @@ impl WatchedPool {
         let (open, idle) = (self.pool.size().try_into().unwrap_or(usize::MAX), self.pool.num_idle());
         PoolUse { in_use: open.saturating_sub(idle), idle, waiting: self.waiters.count() }
     }
+}
+
+/// Runs to its end what begins or ends a transaction, also where the caller leaves (its client is gone, its time is over).
+/// Else the driver would hand a connection on inside of a transaction that it does not know of, whose next user's writes
+/// would be lost (transact-rs/sqlx#4393), or would roll back what has just been committed.
+pub(super) async fn to_end<T: Send + 'static>(step: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    tokio::spawn(step).await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
 }
 
 impl ObservedPool for WatchedPool {
@@ -119,8 +126,12 @@ impl<'p> Executor<'p> for &WatchedPool {
 
 #[cfg(test)]
 mod tests {
+    use std::task::Poll;
+
+    use sqlx::Row as _;
     use sqlx::postgres::PgPoolOptions;
 
+    use super::super::error;
     use super::super::kept::KeptConnections;
     use super::super::writability::Writability;
     use super::*;
@@ -163,12 +174,73 @@ mod tests {
         assert!(pool.is_closed() && sqlx::query("SELECT 1").execute(&pool).await.is_err());
     }
 
+    /// Polls a future this many times and drops it then. Absent where it had not ended.
+    async fn polled<F: Future>(times: usize, future: F) -> Option<F::Output> {
+        let (mut future, mut polls) = (std::pin::pin!(future), 0);
+        std::future::poll_fn(|context| {
+            polls += 1;
+            match polls > times {
+                true => Poll::Ready(None),
+                false => future.as_mut().poll(context).map(Some),
+            }
+        })
+        .await
+    }
+
+    /// Commits of transactions that write to `slow` take a moment, so that the driver has to wait for them.
+    const SLOW_COMMIT: &str = "CREATE TEMPORARY TABLE slow (n integer);
+        CREATE FUNCTION pg_temp.pause() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN PERFORM pg_sleep(0.005); RETURN NULL; END $$;
+        CREATE CONSTRAINT TRIGGER pause AFTER INSERT ON slow DEFERRABLE INITIALLY DEFERRED
+            FOR EACH ROW EXECUTE FUNCTION pg_temp.pause()";
+
+    /// A pool that gives its only connection out as it was returned, and the log of this thread.
+    fn as_returned() -> (WatchedPool, tempfile::NamedTempFile, tracing::subscriber::DefaultGuard) {
+        let unasked = PgPoolOptions::new().max_connections(1).test_before_acquire(false);
+        let pool = WatchedPool::new(unasked.connect_lazy_with((*pool().connect_options()).clone()));
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let lines = tracing_subscriber::fmt().with_ansi(false).with_writer(Arc::new(log.reopen().unwrap())).finish();
+        (pool, log, tracing::subscriber::set_default(lines))
+    }
+
+    /// Whether a statement of its next user is a transaction by itself.
+    async fn is_alone(pool: &WatchedPool) -> bool {
+        let mut next = pool.acquire().await.unwrap();
+        sqlx::raw_sql("SELECT now() = statement_timestamp()").fetch_one(&mut *next).await.unwrap().get(0)
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_leaves_while_its_transaction_begins_leaves_none_open() {
+        let (pool, log, _logging) = as_returned();
+        let (mut times, mut has_begun) = (0, false);
+        while !has_begun {
+            let begun = polled(times, pool.begin_with("BEGIN; SET LOCAL statement_timeout = '9s'")).await;
+            has_begun = begun.transpose().unwrap().is_some();
+            assert!(is_alone(&pool).await, "the connection is in the transaction of whom left at poll {times}");
+            times += 1;
+        }
+        assert!(times > 2, "it begins without a wait");
+        assert!(!std::fs::read_to_string(log.path()).unwrap().contains("transaction"));
+    }
+
+    #[tokio::test]
+    async fn a_commit_is_not_rolled_back_where_its_caller_leaves() {
+        let (pool, log, _logging) = as_returned();
+        sqlx::raw_sql(SLOW_COMMIT).execute(&mut *pool.acquire().await.unwrap()).await.unwrap();
+        let mut transaction = pool.begin().await.unwrap();
+        sqlx::query("INSERT INTO slow VALUES (1)").execute(&mut *transaction).await.unwrap();
+        assert!(polled(1, error::commit(transaction)).await.is_none(), "it commits without a wait");
+        assert!(is_alone(&pool).await);
+        let slow: i64 = sqlx::query_scalar("SELECT count(*) FROM slow").fetch_one(&pool).await.unwrap();
+        assert_eq!((slow, std::fs::read_to_string(log.path()).unwrap()), (1, String::new()));
+    }
+
     #[tokio::test]
     async fn what_is_kept_between_statements_is_idle() {
         let kept = KeptConnections::new(pool(), 1, &Arc::new(Writability::default()));
         kept.fetch_all(sqlx::query("SELECT 1")).await.unwrap();
         assert_eq!(ObservedPool::use_now(&kept), used(0, 1, 0));
-        let mut first = std::pin::pin!(kept.fetch_all(sqlx::query("SELECT 1")));
+        let mut first = std::pin::pin!(kept.fetch_all(sqlx::query("SELECT pg_sleep(0.01)")));
         let mut second = std::pin::pin!(kept.fetch_all(sqlx::query("SELECT 1")));
         assert!(futures::poll!(first.as_mut()).is_pending() && futures::poll!(second.as_mut()).is_pending());
         let PoolUse { in_use, waiting, .. } = ObservedPool::use_now(&kept);

@@ -26,6 +26,7 @@ mod lists;
 mod load;
 mod machine;
 mod main_job;
+mod many_streams;
 mod observe;
 mod production;
 mod registering;

@@ -25,10 +25,12 @@ use tonic::{Status, Streaming};
 
 use super::load::Times;
 use super::main_job::resident_mib;
+use super::many_streams;
 use super::release::{FigureError, migrated, release_binaries, subject};
 use super::words::{Ages, Relay, ages};
 use xtask::{CommandOutcome, install};
-type ExecutionClient = ExecutionServiceClient<Connection>;
+
+pub(super) type ExecutionClient = ExecutionServiceClient<Connection>;
 
 /// Longer than text is coalesced, so that each word is a message of its own.
 const PACE: Duration = Duration::from_millis(40);
@@ -47,7 +49,7 @@ pub(super) async fn run() -> CommandOutcome {
 
 struct StreamsDeployment {
     server: Ledger,
-    _worker: Process,
+    worker: Process,
     _database: Database,
     model: FakeModel,
 }
@@ -61,6 +63,7 @@ async fn measure() -> Result<(), FigureError> {
     submitted(&deployment).await?;
     let relay = Relay::open(&redis.url()).await?;
     written(&deployment.server, &deployment.model, "Postgres, Redis", Some(relay)).await?;
+    many_streams::run(&deployment.server, Some(deployment.worker.pid()), &deployment.model, "Postgres, Redis").await?;
     held(&deployment).await?;
     stalled(&deployment).await
 }
@@ -68,9 +71,15 @@ async fn measure() -> Result<(), FigureError> {
 /// Text within one process, without brokers.
 async fn embedded(binaries: &Path) -> Result<(), FigureError> {
     let model = FakeModel::start().await;
-    let server = subject(binaries.join("prompt-ledger")).openai(&model.base_url()).env("LOG", "warn").start().await;
+    let server = subject(binaries.join("prompt-ledger"))
+        .openai(&model.base_url())
+        .env("LOG", "warn")
+        .env("WORKER_CONCURRENCY", "512")
+        .start()
+        .await;
     server.active("greet", "hello").await;
-    written(&server, &model, "dev", None).await
+    written(&server, &model, "dev", None).await?;
+    many_streams::run(&server, None, &model, "dev").await
 }
 
 async fn deploy(
@@ -83,7 +92,7 @@ async fn deploy(
     let configured = |name: &str| {
         let builder = subject(binaries.join(name)).env("DATABASE_URL", database.url()).env("REDIS_URL", redis);
         let builder = builder.env("AMQP_URL", amqp).env("DEFAULT_MODEL", "openai/gpt-4o-mini");
-        let builder = builder.env("MAX_WATCHERS_PER_KEY", "20000").env("WORKER_CONCURRENCY", "256");
+        let builder = builder.env("MAX_WATCHERS_PER_KEY", "20000").env("WORKER_CONCURRENCY", "512");
         builder.env("LOG", "warn,prompt_ledger_worker::process=info").openai(&model.base_url())
     };
     let builder = configured("prompt-ledger").serving();
@@ -91,7 +100,7 @@ async fn deploy(
     let server = builder.start().await;
     let worker = configured("prompt-ledger-worker").start_worker().await;
     server.active("greet", "hello").await;
-    Ok(StreamsDeployment { server, _worker: worker, _database: database, model })
+    Ok(StreamsDeployment { server, worker, _database: database, model })
 }
 
 /// A connection whose windows fit this many watches.
@@ -103,7 +112,11 @@ async fn connect(server: &Ledger, watches: usize) -> Result<ExecutionClient, Fig
     Ok(ExecutionServiceClient::with_interceptor(dial.connect().await?, Metadata::key(&server.key)))
 }
 
-async fn connections(server: &Ledger, count: usize, watches: usize) -> Result<Vec<ExecutionClient>, FigureError> {
+pub(super) async fn connections(
+    server: &Ledger,
+    count: usize,
+    watches: usize,
+) -> Result<Vec<ExecutionClient>, FigureError> {
     let mut clients = Vec::with_capacity(count);
     for _ in 0..count {
         clients.push(connect(server, watches).await?);
@@ -111,27 +124,30 @@ async fn connections(server: &Ledger, count: usize, watches: usize) -> Result<Ve
     Ok(clients)
 }
 
-fn told() -> v1::ExecutionSpec {
+pub(super) fn told() -> v1::ExecutionSpec {
     v1::ExecutionSpec { stream_text: Some(true), ..spec("greet", &[]) }
 }
 
-async fn submit(client: &mut ExecutionClient, spec: v1::ExecutionSpec) -> Result<String, Status> {
+pub(super) async fn submit(client: &mut ExecutionClient, spec: v1::ExecutionSpec) -> Result<String, Status> {
     let request = v1::SubmitExecutionRequest { spec: Some(spec) };
     Ok(client.submit_execution(request).await?.into_inner().execution_id)
 }
 
-async fn watch(client: &mut ExecutionClient, id: &str) -> Result<Streaming<v1::WatchExecutionResponse>, Status> {
+pub(super) async fn watch(
+    client: &mut ExecutionClient,
+    id: &str,
+) -> Result<Streaming<v1::WatchExecutionResponse>, Status> {
     let request = v1::WatchExecutionRequest { execution_id: id.to_owned(), after_sequence: 0 };
     Ok(client.watch_execution(request).await?.into_inner())
 }
 
 /// A client that calls the model directly.
-fn provider(model: &FakeModel) -> Result<OpenAi, FigureError> {
+pub(super) fn provider(model: &FakeModel) -> Result<OpenAi, FigureError> {
     let base_url = Some(model.base_url().parse()?);
     Ok(OpenAi::new(Endpoint { base_url, ..Endpoint::default() })?)
 }
 
-async fn call(provider: &OpenAi, sink: Option<&mut dyn TextSink>) -> Result<(), FigureError> {
+pub(super) async fn call(provider: &OpenAi, sink: Option<&mut dyn TextSink>) -> Result<(), FigureError> {
     let (input, params) = (Input::Prompt("hello".into()), Params::default());
     let call = Call {
         model: "gpt-4o-mini",

@@ -1,5 +1,4 @@
-//! Words with the timestamp of their sending (`Reply::clock`), and
-//! their age where they are read.
+//! Words with the timestamp of their sending (`Reply::clock`), and their age where they are read.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,17 +10,16 @@ use tokio::sync::mpsc;
 use super::load::Times;
 use super::release::FigureError;
 
-/// Microseconds since 1970, as in the fake model's words.
-fn now_micros() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_micros()).unwrap_or(0)
+/// When each word was sent.
+pub(super) fn sent_at(text: &str) -> impl Iterator<Item = SystemTime> {
+    let micros = text.split_whitespace().filter_map(|word| word.parse().ok());
+    micros.map(|micros| UNIX_EPOCH + Duration::from_micros(micros))
 }
 
 /// The age of each word.
 pub(super) fn ages(text: &str) -> impl Iterator<Item = Duration> {
-    let now = now_micros();
-    let sent = text.split_whitespace().filter_map(|word| word.parse::<u64>().ok());
-    sent.map(move |sent| Duration::from_micros(now.saturating_sub(sent)))
+    let now = SystemTime::now();
+    sent_at(text).map(move |sent| now.duration_since(sent).unwrap_or_default())
 }
 
 /// Records the age of each word as it arrives.

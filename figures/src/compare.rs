@@ -8,6 +8,7 @@
 //! *added* is a quantile through the server less the same quantile of the direct calls. Callers, model, server and
 //! database share the machine.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ use xtask::{CommandOutcome, install};
 const ROUNDS: usize = 3;
 const WARM_UP: Duration = Duration::from_millis(500);
 const SYNCS: usize = 300;
+/// Of syncs and readings that come as far apart as the model's answers.
+const RESTED: usize = 50;
 
 /// The target of a line, given the time of one fdatasync in milliseconds.
 type Aim = fn(f64) -> String;
@@ -112,14 +115,46 @@ impl Line {
     }
 }
 
+/// What the machine takes for the same after a pause as long as the model's.
+#[derive(Default)]
+struct Rest {
+    syncs: Vec<Times>,
+    readings: Vec<Times>,
+    /// Without a pause.
+    warm: Vec<Times>,
+}
+
+impl Rest {
+    fn round(&mut self, folder: &Path, pause: Duration) -> std::io::Result<()> {
+        self.syncs.push(disk::fdatasync(folder, RESTED, pause)?);
+        self.readings.push(machine::reading_after(pause, RESTED)?);
+        self.warm.push(machine::reading_after(Duration::ZERO, RESTED)?);
+        Ok(())
+    }
+
+    fn say(&self, f: f64) {
+        if self.syncs.is_empty() {
+            return;
+        }
+        let [syncs, readings, warm] = [&self.syncs, &self.readings, &self.warm].map(|times| at(times, 0.5));
+        println!(
+            "  after a pause of that: F {syncs:.3} ms ({f:.3} without); 256 KiB read in {readings:.3} ms ({warm:.3})"
+        );
+    }
+}
+
 async fn table(bench: &Bench) -> Result<(), FigureError> {
     for (callers, millis, aims) in TABLE {
         bench.model_takes(millis);
-        let (mut disk, mut direct, mut floor) = (Vec::new(), Line::default(), Line::default());
+        let (mut disk, mut rest, mut direct, mut floor) =
+            (Vec::new(), Rest::default(), Line::default(), Line::default());
         let mut through = [Line::default(), Line::default()];
         let mut load_seconds = 0.0;
         for _ in 0..ROUNDS {
-            disk.push(disk::fdatasync(bench.setups[0].server.data_dir(), SYNCS)?);
+            disk.push(disk::fdatasync(bench.setups[0].server.data_dir(), SYNCS, Duration::ZERO)?);
+            if millis > 0 {
+                rest.round(bench.setups[0].server.data_dir(), Duration::from_millis(millis))?;
+            }
             direct.rounds.push(bench.direct(callers, ROUND).await?);
             let before = cpu_seconds(bench.floor.pid());
             floor.rounds.push(bench.floor.calls(callers, ROUND).await?);
@@ -134,6 +169,7 @@ async fn table(bench: &Bench) -> Result<(), FigureError> {
         }
         let f = at(&disk, 0.5);
         println!("callers: {callers}, model: {millis} ms, F (fdatasync): {f:.3} ms, p99 {:.2} ms", at(&disk, 0.99));
+        rest.say(f);
         println!("{}", direct.say("direct"));
         println!("{}", floor.beside("floor", &direct));
         for ((setup, line), aim) in bench.setups.iter().zip(&through).zip(aims) {

@@ -3,15 +3,15 @@
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::load::Times;
 
 /// Page size of SQLite's write-ahead log, in bytes.
 const PAGE: usize = 4096;
 
-/// `times` appends of a page, each followed by fdatasync, into a file of this folder.
-pub(super) fn fdatasync(folder: &Path, times: usize) -> std::io::Result<Times> {
+/// `times` appends of a page, each followed by fdatasync, into a file of this folder, with a pause before each.
+pub(super) fn fdatasync(folder: &Path, times: usize, pause: Duration) -> std::io::Result<Times> {
     let path = folder.join("fdatasync");
     let mut file = File::create(&path)?;
     // As in a reused log, the file's size does not change.
@@ -20,6 +20,7 @@ pub(super) fn fdatasync(folder: &Path, times: usize) -> std::io::Result<Times> {
     std::io::Seek::rewind(&mut file)?;
     let mut taken = Times::new()?;
     for _ in 0..times {
+        std::thread::sleep(pause);
         let began = Instant::now();
         file.write_all(&[1; PAGE])?;
         file.sync_data()?;

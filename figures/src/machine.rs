@@ -1,6 +1,9 @@
-//! The load of other processes on this machine.
+//! The load of other processes on this machine, and what a pause costs what runs after it.
 
+use std::hint::black_box;
 use std::time::{Duration, Instant};
+
+use super::load::Times;
 
 const WATCHED: Duration = Duration::from_secs(2);
 
@@ -13,6 +16,29 @@ pub(super) async fn cores_taken() -> std::io::Result<f64> {
 
 pub(super) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// A thread that waits for a model finds its caches cold, and perhaps its core asleep: the time to read 4,096 cache lines, each
+/// of which names the next, after a pause. They are 256 KiB, about what an execution touches.
+pub(super) fn reading_after(pause: Duration, times: usize) -> std::io::Result<Times> {
+    const LINES: usize = 4_096;
+    /// With these every line is visited, in an order that no prefetcher follows.
+    const FACTOR: usize = 1_229;
+    const STEP: usize = 331;
+    let lines: Vec<[usize; 8]> = (0..LINES).map(|line| [(line * FACTOR + STEP) % LINES; 8]).collect();
+    let read = || {
+        let last = (0..LINES).try_fold(0, |line, _| lines.get(line).and_then(|line| line.first()).copied());
+        black_box(last)
+    };
+    let mut taken = Times::new()?;
+    read();
+    for _ in 0..times {
+        std::thread::sleep(pause);
+        let began = Instant::now();
+        read();
+        taken.record(began.elapsed());
+    }
+    Ok(taken)
 }
 
 fn stat() -> std::io::Result<String> {

@@ -140,7 +140,7 @@ async fn run_execution(binary: &Path) -> Result<(), FigureError> {
             connections(&ledger.addr, &ledger.key).await?.into_iter().map(ExecutionServiceClient::new).collect();
         let (mut direct, mut through, mut disk) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
-            disk.push(disk::fdatasync(ledger.data_dir(), 300)?);
+            disk.push(disk::fdatasync(ledger.data_dir(), 300, Duration::ZERO)?);
             let provider = Arc::clone(&provider);
             direct.push(closed_loop(callers, ROUND, move |_| call(Arc::clone(&provider))).await?);
             let clients = Arc::clone(&clients);

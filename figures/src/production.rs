@@ -52,7 +52,7 @@ async fn measure() -> Result<(), FigureError> {
     let (postgres, redis, rabbit) = tokio::join!(Postgres::start(), Redis::start(), Rabbit::start());
     let folder = tempfile::tempdir()?;
     let began = Instant::now();
-    let disk = disk::fdatasync(folder.path(), SYNCS)?;
+    let disk = disk::fdatasync(folder.path(), SYNCS, Duration::ZERO)?;
     let rate = f64::from(u32::try_from(SYNCS)?) / began.elapsed().as_secs_f64();
     let (f, f99) = (disk.quantile(0.5), disk.quantile(0.99));
     println!("fdatasync (F)                    {f:8.2} ms     p99 {f99:.2} ms, {rate:.0} /s");

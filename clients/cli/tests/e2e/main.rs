@@ -52,6 +52,23 @@ fn ledgerctl_alone(arguments: &[&str]) -> Command {
     command
 }
 
+/// The same, started by a program that gives it the signals INT, HUP and TERM: what started the tests may ignore them, as a
+/// shell does for what runs in its background, and `nohup`.
+#[cfg(unix)]
+fn heeding_signals(inside: &Command) -> Command {
+    let mut command = match cfg!(target_os = "linux") {
+        true => {
+            let mut command = Command::new("env");
+            command.arg("--default-signal=INT,HUP,TERM").arg(inside.get_program());
+            command
+        }
+        false => Command::new(inside.get_program()),
+    };
+    command.args(inside.get_args());
+    command.env_clear().envs(inside.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command
+}
+
 /// Runs it to its end.
 async fn run(mut command: Command) -> Output {
     tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()

@@ -4,6 +4,8 @@ use std::process::{Command, Stdio};
 
 use prompt_ledger_testkit::ledger::Ledger;
 
+#[cfg(unix)]
+use super::heeding_signals;
 use super::prompt_pages::{json, refused, support};
 use super::{ledger, ledgerctl, run, text};
 
@@ -61,7 +63,7 @@ async fn who_ends_it_while_the_editor_is_open_learns_where_the_text_is() {
         let editor = format!(
             "open() {{ exec > /dev/null 2>&1; sed -i s/hello/goodbye/ \"$1\"; kill -s {signal} $PPID; cat; }}; open"
         );
-        let mut command = edit(&ledger, "greet", &editor, &["--yes"]);
+        let mut command = heeding_signals(&edit(&ledger, "greet", &editor, &["--yes"]));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let ended = tokio::task::spawn_blocking(move || {
             let mut child = command.spawn().unwrap();

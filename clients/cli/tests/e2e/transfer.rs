@@ -207,14 +207,13 @@ async fn signalled(ledger: &Ledger, file: &Path, trap: &str, signals: &[&str]) -
 
     use prompt_ledger_testkit::poll::eventually;
 
+    use super::heeding_signals;
+
     let inside = ledgerctl(ledger, &["export", "--out", file.to_str().unwrap()]);
-    // What started the tests may ignore signals, as a shell does for what runs in its background.
-    let mut command = Command::new(if cfg!(target_os = "linux") { "env" } else { "sh" });
-    if cfg!(target_os = "linux") {
-        command.args(["--default-signal=INT,HUP,TERM", "sh"]);
-    }
-    command.args(["-c", &format!("{trap} exec \"$@\""), "sh"]).arg(inside.get_program()).args(inside.get_args());
-    command.env_clear().envs(inside.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("{trap} exec \"$@\""), "sh"]).arg(inside.get_program()).args(inside.get_args());
+    shell.envs(inside.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut command = heeding_signals(&shell);
     command.env("LEDGER_SERVER", stalling(ledger, 100_000).await);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let begun = async || match fs::read_dir(file.parent().unwrap()).unwrap().count() {

@@ -40,10 +40,11 @@ func WithAPIKey(key string) Option { return func(s *settings) { s.explicit.apiKe
 // WithProject is for system keys alone, which open all projects.
 func WithProject(name string) Option { return func(s *settings) { s.explicit.project = name } }
 
-// WithTLSCA names a PEM file with the certificates that vouch for the server, instead of the system's.
+// WithTLSCA names a PEM file with the certificates that vouch for the server, instead of the system's. Refused with http.
 func WithTLSCA(path string) Option { return func(s *settings) { s.explicit.tlsCA = path } }
 
-// WithTLSCertificate names PEM files with the client's own certificate and its key, for servers that ask for one.
+// WithTLSCertificate names PEM files with the client's own certificate and its key, for servers that ask for one. Refused with
+// http.
 func WithTLSCertificate(certPath, keyPath string) Option {
 	return func(s *settings) { s.explicit.tlsCert, s.explicit.tlsKey = certPath, keyPath }
 }

@@ -67,6 +67,27 @@ func (p *profile) named(part string) string {
 	return part
 }
 
+// tlsSettings are what an encrypted connection alone uses, by the names that the user wrote; empty where there are none.
+func (p *profile) tlsSettings() string {
+	var fields, options []string
+	if p.tlsCA != "" {
+		fields, options = append(fields, "tls_ca"), append(options, "WithTLSCA (LEDGER_TLS_CA)")
+	}
+	if p.tlsCert != "" {
+		fields = append(fields, "tls_cert")
+	}
+	if p.tlsKey != "" {
+		fields = append(fields, "tls_key")
+	}
+	if p.tlsCert != "" || p.tlsKey != "" {
+		options = append(options, "WithTLSCertificate (LEDGER_TLS_CERT, LEDGER_TLS_KEY)")
+	}
+	if p.source == "" || len(fields) == 0 {
+		return strings.Join(options, ", ")
+	}
+	return p.named(strings.Join(fields, ", "))
+}
+
 // problem is what is wrong with a file, without the path where that stands in a file of profiles.
 func (p *profile) problem(err error) string {
 	if failed, ok := errors.AsType[*fs.PathError](err); ok && p.source != "" {

@@ -204,6 +204,34 @@ func TestWhatCannotBeATargetIsRefused(t *testing.T) {
 	}
 }
 
+func TestTLSSettingsAreRefusedWithHTTP(t *testing.T) {
+	const own = "WithTLSCertificate (LEDGER_TLS_CERT, LEDGER_TLS_KEY)"
+	for _, each := range []struct {
+		profile       profile
+		option, field string
+	}{
+		{profile{tlsCA: secret}, "WithTLSCA (LEDGER_TLS_CA)", "tls_ca"},
+		{profile{tlsCert: secret}, own, "tls_cert"},
+		{profile{tlsKey: secret}, own, "tls_key"},
+		{profile{tlsCert: secret, tlsKey: secret}, own, "tls_cert, tls_key"},
+		{profile{tlsCA: secret, tlsKey: secret}, "WithTLSCA (LEDGER_TLS_CA), " + own, "tls_ca, tls_key"},
+	} {
+		for _, server := range []string{"http://localhost", "HTTP://a.example.com"} {
+			for source, named := range map[string]string{"": each.option, "the profile x": each.field + " of the profile x"} {
+				for _, allowPlaintext := range []bool{false, true} {
+					asked := each.profile
+					asked.server, asked.apiKey, asked.source = server, secret, source
+					_, err := targetOf(asked, allowPlaintext)
+					if _, ok := errors.AsType[*InvalidOptions](err); !ok || strings.Contains(err.Error(), secret) ||
+						!strings.Contains(err.Error(), named+" cannot be used with http://") {
+						t.Errorf("%s of %q: %v", named, server, err)
+					}
+				}
+			}
+		}
+	}
+}
+
 func TestAnAddressWithAUserOrAPasswordIsRefusedWhereverItStandsAndNotShown(t *testing.T) {
 	t.Setenv("LEDGER_API_KEY", "")
 	for _, server := range []string{

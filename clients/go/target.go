@@ -33,7 +33,14 @@ func targetOf(p profile, allowPlaintext bool) (target, error) {
 		return target{}, invalidOptions("%s is no address of a server; write http://HOST:PORT or https://HOST:PORT", p.shown(p.server))
 	}
 	secure, host := address.Scheme == "https", address.Hostname()
+	useless := ""
+	if !secure {
+		useless = p.tlsSettings()
+	}
 	switch {
+	case useless != "":
+		return target{}, invalidOptions(
+			"%s cannot be used with http://, which is not encrypted: write https://, or leave the TLS settings out", useless)
 	case !secure && p.apiKey != "" && !allowPlaintext && !isLoopback(host):
 		return target{}, invalidOptions(
 			"the API key would go to %s unencrypted: write https://, or use WithAllowPlaintext where the way is safe", p.shown(host))

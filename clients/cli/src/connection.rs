@@ -138,6 +138,19 @@ pub(crate) fn content(option: &str, path: &Path) -> Result<String, CommandError>
     Ok(content.trim_end_matches(['\r', '\n']).to_owned())
 }
 
+/// Refuses options of TLS, each with whether it was given, beside a server that is called without.
+pub(crate) fn encrypted(server: &str, options: &[(&str, bool)]) -> Result<(), CommandError> {
+    let given: Vec<&str> = options.iter().filter(|(_, given)| *given).map(|(option, _)| *option).collect();
+    let is_plain = server.parse::<Uri>().is_ok_and(|url| url.scheme_str() == Some("http"));
+    if given.is_empty() || !is_plain {
+        return Ok(());
+    }
+    let given = given.join(", ");
+    Err(CommandError::refused(format!(
+        "{given} cannot be used with http://, which is not encrypted: write --server https://, or leave out {given}"
+    )))
+}
+
 impl ConnectionArgs {
     /// Must be called within a tokio runtime.
     pub(crate) fn connect(self) -> Result<LedgerConnection, CommandError> {
@@ -175,6 +188,7 @@ impl ConnectionArgs {
         if self.profile.is_some() {
             return Err(CommandError::refused("--profile and --server both name a server: leave out one of them"));
         }
+        encrypted(&server, &[("--ca", self.ca.is_some())])?;
         let ca = self.ca.as_deref().map(|path| content("--ca", path)).transpose()?;
         let in_file = self.key_file.as_deref().map(|path| content("--key-file", path)).transpose()?;
         let key = self.key.or(in_file).filter(|key| !key.is_empty());
@@ -221,6 +235,27 @@ mod tests {
         assert!(failure.contains("`ledger.example.com`") && failure.contains("--allow-plaintext"), "{failure}");
         assert!(ConnectionArgs { allow_plaintext: true, ..remote() }.connect().is_ok());
         assert!(arguments("https://ledger.example.com:50051", "pl_secret").connect().is_ok());
+    }
+
+    #[tokio::test]
+    async fn certificates_are_refused_with_http() {
+        let with_ca = |server: &str, allow_plaintext| {
+            let ca = Some("missing.pem".into());
+            ConnectionArgs { ca, allow_plaintext, ..arguments(server, "pl_secret") }
+                .connect()
+                .err()
+                .unwrap()
+                .to_string()
+        };
+        for server in ["http://127.0.0.1:50051", "HTTP://ledger.example.com"] {
+            for allow_plaintext in [false, true] {
+                let failure = with_ca(server, allow_plaintext);
+                assert!(failure.contains("--ca cannot be used with http://"), "{failure}");
+                assert!(failure.contains("write --server https://") && !failure.contains("pl_secret"), "{failure}");
+            }
+        }
+        let failure = with_ca("https://ledger.example.com", false);
+        assert!(failure.contains("cannot read missing.pem"), "{failure}");
     }
 
     #[tokio::test]

@@ -169,7 +169,27 @@ def test_what_is_no_certificate_vouches_for_nothing(tmp_path: Path) -> None:
         target("https://host", tls_ca=tmp_path / "missing")
     with pytest.raises(InvalidOptions, match="belong together"):
         target("https://host", tls_key=file)
-    target("http://localhost", tls_ca=file)
+
+
+@pytest.mark.parametrize("names", [["tls_ca"], ["tls_cert"], ["tls_key"], ["tls_cert", "tls_key"]])
+@pytest.mark.parametrize("server", ["http://localhost", "HTTP://ledger.example.com"])
+@pytest.mark.parametrize("allow_plaintext", [False, True])
+def test_tls_settings_are_refused_with_http(names: list[str], server: str, allow_plaintext: bool, tmp_path: Path) -> None:
+    variables = {f"LEDGER_{name.upper()}": "missing.pem" for name in names}
+    file = tmp_path / "config.toml"
+    file.write_text(f"[profiles.default]\nserver = '{server}'\n" + "".join(f"{name} = '{KEY}'\n" for name in names))
+    file.chmod(0o600)
+    both = ", ".join(f"{name} (LEDGER_{name.upper()})" for name in names)
+    for profile, named in (
+        (Profile.find({"server": server, "api_key": KEY, **dict.fromkeys(names, tmp_path / "missing.pem")}, None, {}), both),
+        (Profile.find({"server": server, **dict.fromkeys(names, b"")}, None, {}), both),
+        (find({"LEDGER_SERVER": server, "LEDGER_API_KEY": KEY, **variables}), both),
+        (find({"LEDGER_CONFIG": str(file)}), f"{', '.join(names)} of the profile 'default' of {file}"),
+    ):
+        with pytest.raises(InvalidOptions) as caught:
+            Target.of(profile, allow_plaintext=allow_plaintext)
+        assert str(caught.value).startswith(f"{named} cannot be used with http://")
+        assert KEY not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -254,6 +274,8 @@ def test_options_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_nothing_shows_a_key() -> None:
-    profile = Profile("http://localhost", KEY, tls_key=b"secret")
-    shown = f"{profile!r} {Target.of(profile, allow_plaintext=False)!r} {Settings.of('http://localhost', {'api_key': KEY})!r}"
+    profile = Profile("http://localhost", KEY)
+    secure = Profile("https://localhost", KEY, tls_key=b"secret")
+    target = Target.of(profile, allow_plaintext=False)
+    shown = f"{profile!r} {secure!r} {target!r} {Settings.of('http://localhost', {'api_key': KEY})!r}"
     assert "secret" not in shown

@@ -16,9 +16,10 @@ pub struct Options {
     /// `http://HOST:PORT` or `https://HOST:PORT`, without a user or a password.
     pub url: String,
     /// Certificates in PEM form, one of which must vouch for that of an `https` server. Absent: the system's root
-    /// certificates.
+    /// certificates. Refused with `http`.
     pub ca: Option<String>,
-    /// Shown to a server, or a proxy before it, that asks for a client's certificate. Absent: none is shown.
+    /// Shown to a server, or a proxy before it, that asks for a client's certificate. Absent: none is shown. Refused
+    /// with `http`.
     pub identity: Option<ClientIdentity>,
     /// Sent as `x-api-key` with each call; empty: none is sent.
     pub api_key: ClientKey,
@@ -130,6 +131,9 @@ pub enum OptionsError {
         "the API key would go to `{0}` unencrypted: write https://, or set `allow_plaintext` where the way is safe"
     )]
     Plaintext(String),
+    /// Settings of TLS, which the field names, with an `http` URL: they would protect nothing.
+    #[error("{0} cannot be used with http://, which is not encrypted: write https://, or leave the TLS settings out")]
+    TlsOverHttp(String),
     /// The project is no valid header value.
     #[error("`{0}` is no name of a project")]
     Project(String),
@@ -169,6 +173,9 @@ impl Options {
             Some("http") => false,
             _ => return Err(wrong()),
         };
+        if !secure {
+            self.without_tls()?;
+        }
         if !secure && !self.api_key.0.is_empty() && !self.allow_plaintext && !is_loopback(endpoint.uri()) {
             return Err(OptionsError::Plaintext(endpoint.uri().host().unwrap_or_default().to_owned()));
         }
@@ -183,6 +190,13 @@ impl Options {
             true => endpoint.tls_config(self.tls()?).map_err(|error| OptionsError::Tls(error.to_string())),
             false => Ok(endpoint),
         }
+    }
+
+    /// Refuses what only an encrypted connection uses.
+    fn without_tls(&self) -> Result<(), OptionsError> {
+        let settings = [("`ca`", self.ca.is_some()), ("`identity`", self.identity.is_some())];
+        let given: Vec<&str> = settings.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();
+        if given.is_empty() { Ok(()) } else { Err(OptionsError::TlsOverHttp(given.join(", "))) }
     }
 
     fn tls(&self) -> Result<ClientTlsConfig, OptionsError> {
@@ -254,7 +268,28 @@ mod tests {
         for ca in ["", "hunter2", "-----BEGIN CERTIFICATE-----\n?\n-----END CERTIFICATE-----\n"] {
             assert!(matches!(https(ca), OptionsError::Tls(_)), "{ca}");
         }
-        Options { ca: Some(String::new()), ..Options::default() }.endpoint().unwrap();
+    }
+
+    #[test]
+    fn settings_of_tls_are_refused_with_http() {
+        let identity = || Some(ClientIdentity { certificate: "pl_secret".into(), key: "pl_secret".into() });
+        for (ca, identity, named) in [
+            (Some("pl_secret"), None, "`ca`"),
+            (Some(""), None, "`ca`"),
+            (None, identity(), "`identity`"),
+            (Some("pl_secret"), identity(), "`ca`, `identity`"),
+        ] {
+            let options = Options { ca: ca.map(str::to_owned), identity, ..with_key("pl_secret") };
+            for url in ["http://127.0.0.1:50051", "HTTP://ledger.example.com"] {
+                for allow_plaintext in [false, true] {
+                    let options = Options { url: url.into(), allow_plaintext, ..options.clone() };
+                    let error = options.endpoint().unwrap_err();
+                    assert_eq!(error, OptionsError::TlsOverHttp(named.into()), "{url}");
+                    let said = error.to_string();
+                    assert!(said.contains("write https://") && !said.contains("pl_secret"), "{said}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::options::{ClientIdentity, Options, OptionsError};
+use crate::server_address::is_plain_http;
 
 /// The key that `prompt-ledger dev` accepts on loopback without any setting.
 const DEVELOPMENT_KEY: &str = "dev-key-change-in-production";
@@ -26,6 +27,12 @@ struct ConnectionProfile {
     tls_key: Option<PathBuf>,
 }
 
+/// Where a profile stands, for messages.
+enum ProfileOrigin<'a> {
+    Environment,
+    File { path: &'a Path, name: &'a str },
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ProfilesFile {
@@ -41,7 +48,8 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// Where a file that is named cannot be read, holds something else, or lacks the profile; where others may read it.
+    /// Where a file that is named cannot be read, holds something else, or lacks the profile; where others may read it; where settings of
+    /// TLS stand beside an `http` address.
     pub fn from_environment() -> Result<Self, OptionsError> {
         Self::from_variables(&|name| std::env::var(name).ok())
     }
@@ -50,7 +58,8 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// Where the file cannot be read, holds something else, or lacks the profile; where others may read it.
+    /// Where the file cannot be read, holds something else, or lacks the profile; where others may read it; where settings of TLS stand
+    /// beside an `http` address.
     pub fn from_profile(name: &str) -> Result<Self, OptionsError> {
         Self::from_variables(&|variable| match variable {
             "LEDGER_SERVER" => None,
@@ -71,7 +80,7 @@ impl Options {
                 tls_cert: path("LEDGER_TLS_CERT"),
                 tls_key: path("LEDGER_TLS_KEY"),
             };
-            return profile.options();
+            return profile.options(&ProfileOrigin::Environment);
         }
         let wanted = variable("LEDGER_PROFILE");
         let is_asked_for = variable("LEDGER_CONFIG").is_some() || wanted.is_some();
@@ -79,12 +88,12 @@ impl Options {
         let wanted = wanted.unwrap_or_else(|| "default".to_owned());
         let found = path.as_deref().filter(|path| path.exists()).map(|path| profile(path, &wanted)).transpose()?;
         match (found.flatten(), path) {
-            (Some(profile), _) => profile.options(),
-            (None, path) if is_asked_for => {
+            (Some(profile), Some(path)) => profile.options(&ProfileOrigin::File { path: &path, name: &wanted }),
+            (_, path) if is_asked_for => {
                 let path = path.unwrap_or_default().display().to_string();
                 Err(OptionsError::Profile { name: wanted, path })
             }
-            (None, _) => Ok(Self { api_key: DEVELOPMENT_KEY.into(), ..Self::default() }),
+            _ => Ok(Self { api_key: DEVELOPMENT_KEY.into(), ..Self::default() }),
         }
     }
 }
@@ -102,22 +111,43 @@ pub fn profiles_path(variable: &dyn Fn(&str) -> Option<String>) -> Option<PathBu
 }
 
 impl ConnectionProfile {
-    fn options(self) -> Result<Options, OptionsError> {
+    fn options(self, origin: &ProfileOrigin<'_>) -> Result<Options, OptionsError> {
+        let defaults = Options::default();
+        let url = self.server.unwrap_or(defaults.url);
+        let tls = [("tls_ca", &self.tls_ca), ("tls_cert", &self.tls_cert), ("tls_key", &self.tls_key)];
+        let given: Vec<&str> = tls.iter().filter(|(_, path)| path.is_some()).map(|(name, _)| *name).collect();
+        // Before the files are read, since what is wrong with one of them matters only with https.
+        if !given.is_empty() && is_plain_http(&url) {
+            return Err(OptionsError::TlsOverHttp(origin.named(&given)));
+        }
         let read = |path: Option<PathBuf>| path.map(|path| content(&path)).transpose();
         let identity = match (read(self.tls_cert)?, read(self.tls_key)?) {
             (None, None) => None,
             (Some(certificate), Some(key)) => Some(ClientIdentity { certificate, key: key.into() }),
             _ => return Err(OptionsError::Tls("a client's certificate and its key are given together".into())),
         };
-        let defaults = Options::default();
         Ok(Options {
-            url: self.server.unwrap_or(defaults.url),
+            url,
             api_key: self.api_key.unwrap_or_default().into(),
             project: self.project,
             ca: read(self.tls_ca)?,
             identity,
             ..Options::default()
         })
+    }
+}
+
+impl ProfileOrigin<'_> {
+    /// Settings by the names that the user wrote; `fields`: as in files.
+    fn named(&self, fields: &[&str]) -> String {
+        match self {
+            Self::Environment => {
+                let variables: Vec<String> =
+                    fields.iter().map(|field| format!("LEDGER_{}", field.to_uppercase())).collect();
+                variables.join(", ")
+            }
+            Self::File { path, name } => format!("{} of the profile `{name}` of {}", fields.join(", "), path.display()),
+        }
     }
 }
 
@@ -285,6 +315,25 @@ mod tests {
         }
         let one = options(&[("LEDGER_SERVER", "https://a.example"), ("LEDGER_TLS_CERT", "Cargo.toml")]).unwrap_err();
         assert!(matches!(one, OptionsError::Tls(_)), "{one:?}");
+    }
+
+    #[test]
+    fn settings_of_tls_are_refused_with_http_by_the_names_that_the_user_wrote() {
+        let folder = tempfile::tempdir().unwrap();
+        for fields in [&["tls_ca"][..], &["tls_cert"], &["tls_key"], &["tls_cert", "tls_key"]] {
+            let variables = fields.iter().map(|field| format!("LEDGER_{}", field.to_uppercase())).collect::<Vec<_>>();
+            let mut given = vec![("LEDGER_SERVER", "http://127.0.0.1:1")];
+            given.extend(variables.iter().map(|variable| (variable.as_str(), "missing.pem")));
+            let error = options(&given).unwrap_err();
+            assert_eq!(error, OptionsError::TlsOverHttp(variables.join(", ")));
+            let text = fields.iter().map(|field| format!("{field} = \"missing.pem\"\n")).collect::<String>();
+            let file = written(folder.path(), &format!("[profiles.default]\nserver = \"http://127.0.0.1:1\"\n{text}"));
+            let error = options(&[("LEDGER_CONFIG", &file)]).unwrap_err();
+            let named = format!("{} of the profile `default` of {file}", fields.join(", "));
+            assert_eq!(error, OptionsError::TlsOverHttp(named));
+        }
+        let empty = [("LEDGER_SERVER", "http://127.0.0.1:1"), ("LEDGER_TLS_CA", "")];
+        assert_eq!(options(&empty).unwrap().ca, None);
     }
 
     #[test]

@@ -10,6 +10,11 @@ pub fn is_loopback(url: &Uri) -> bool {
     host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
+/// Whether a server of this URL is called without TLS. One that cannot be parsed is none.
+pub(crate) fn is_plain_http(url: &str) -> bool {
+    url.parse::<Uri>().is_ok_and(|url| url.scheme_str() == Some("http"))
+}
+
 /// The URL of a server without a user and a password, for messages: a client is not made of one that has them. It need not be valid:
 /// everything before the last `@` counts as user and password, whatever it holds.
 #[must_use]

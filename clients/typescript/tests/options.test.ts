@@ -269,7 +269,39 @@ test("what is no certificate vouches for nothing", async (t) => {
   assert.match(whole.tls?.key ?? "", /PRIVATE KEY/);
   assert.ok(!inspect(whole, { showHidden: true, depth: 9 }).includes("PRIVATE"));
   assert.ok(tls({}).tls !== undefined, "the certificates of the system");
-  assert.equal(new Target({ server: "http://localhost", tlsCa: "/missing" }, false).tls, undefined);
+});
+
+test("TLS settings are refused with http", async (t) => {
+  const settings = { tls_ca: "tlsCa", tls_cert: "tlsCert", tls_key: "tlsKey" } as const;
+  type Field = keyof typeof settings;
+  for (const fields of [["tls_ca"], ["tls_cert"], ["tls_key"], ["tls_cert", "tls_key"]] as Field[][]) {
+    for (const server of ["http://localhost", "HTTP://ledger.example.com"]) {
+      const all = (value: (field: Field) => [string, string | Uint8Array]): Record<string, string | Uint8Array> =>
+        Object.fromEntries(fields.map(value));
+      const variables = all((field) => [`LEDGER_${field.toUpperCase()}`, "/missing"]) as Record<string, string>;
+      const entries = fields.map((field) => `${field} = "${KEY}"\n`).join("");
+      const file = await profiles(t, `[profiles.default]\nserver = "${server}"\n${entries}`);
+      const both = fields.map((field) => `${settings[field]} (LEDGER_${field.toUpperCase()})`).join(", ");
+      const explicit = all((field) => [settings[field], "/missing"]);
+      for (const [profile, named] of [
+        [findProfile({ server, apiKey: KEY, ...explicit }, undefined, {}), both],
+        [findProfile({ server, ...all((field) => [settings[field], new Uint8Array()]) }, undefined, {}), both],
+        [findProfile({}, undefined, { LEDGER_SERVER: server, LEDGER_API_KEY: KEY, ...variables }), both],
+        [
+          findProfile({}, undefined, { LEDGER_CONFIG: file }),
+          `${fields.join(", ")} of the profile "default" of ${file}`,
+        ],
+      ] as const) {
+        for (const allowPlaintext of [false, true]) {
+          assert.throws(
+            () => new Target(profile, allowPlaintext),
+            ({ message }: Error) =>
+              message.startsWith(`${named} cannot be used with http://`) && !message.includes(KEY),
+          );
+        }
+      }
+    }
+  }
 });
 
 test("options are checked", () => {

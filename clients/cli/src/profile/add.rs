@@ -5,7 +5,7 @@ use clap::Args;
 use prompt_ledger_client::{ClientIdentity, Options, v1, without_user};
 
 use super::file::{ProfileFile, StoredProfile};
-use crate::connection::{ConnectionArgs, LedgerConnection, content};
+use crate::connection::{ConnectionArgs, LedgerConnection, content, encrypted};
 use crate::failure::CommandError;
 use crate::output::Output;
 use crate::stop_signal::{StopSignal, StopSignals};
@@ -67,6 +67,8 @@ impl ProfileAddArgs {
                 "add --server URL: https://HOST:PORT, or http://HOST:PORT for one without TLS",
             ));
         };
+        let certificates = [("--ca", connection.ca.is_some()), ("--cert, --cert-key", self.cert.is_some())];
+        encrypted(&server, &certificates)?;
         let (api_key, mut signals) = match &connection.key_file {
             Some(path) => (content("--key-file", path)?, StopSignals::default()),
             None => asked_key(&server)?,

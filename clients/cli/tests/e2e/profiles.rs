@@ -87,6 +87,8 @@ async fn nothing_is_lost_and_nothing_is_kept_that_does_not_work() {
         (&["profile", "add", "a", "--server", "nowhere"], "http://HOST:PORT"),
         (&["profile", "add", "a"], "--server URL"),
         (&["profile", "add", "a", "--server", &url, "--cert", "x"], "--cert-key"),
+        (&["profile", "add", "a", "--server", &url, "--ca", "x"], "leave out --ca"),
+        (&["profile", "add", "a", "--server", &url, "--cert", "x", "--cert-key", "y"], "leave out --cert, --cert-key"),
         (&["profile", "use", "a"], "there are: default"),
         (&["profile", "remove", "a"], "there are: default"),
         (&["health", "--profile", "a"], "ledgerctl profile list"),

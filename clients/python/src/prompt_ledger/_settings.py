@@ -21,7 +21,7 @@ class ConnectOptions(TypedDict, total=False):
     project: str
     """For system keys alone, which open all projects."""
     tls_ca: Pem
-    """Certificates that vouch for the server's: the path of a PEM file, or its bytes."""
+    """Certificates that vouch for the server's: the path of a PEM file, or its bytes. Like the next two refused with ``http``."""
     tls_cert: Pem
     tls_key: Pem
     profile: str

@@ -28,6 +28,9 @@ DEVELOPMENT_KEY = "dev-key-change-in-production"
 FIELDS = ("server", "api_key", "project", "tls_ca", "tls_cert", "tls_key")
 """What a profile has in files; in the environment ``LEDGER_SERVER`` and so on."""
 
+# Those of FIELDS that an encrypted connection alone uses.
+_TLS_FIELDS = ("tls_ca", "tls_cert", "tls_key")
+
 # Of the file of profiles, in bytes.
 _LARGEST_FILE = 1024 * 1024
 
@@ -152,6 +155,10 @@ class Target:
         url = _url(profile)
         secure, host = url.scheme == "https", url.hostname or ""
         key = profile.api_key
+        if not secure and (useless := _tls_settings(profile)):
+            raise InvalidOptions(
+                f"{useless} cannot be used with http://, which is not encrypted: write https://, or leave the TLS settings out"
+            )
         if not secure and key and not allow_plaintext and not is_loopback(host):
             raise InvalidOptions(
                 f"the API key would go to {profile.shown('the server', host)} unencrypted: write https://,"
@@ -192,6 +199,14 @@ class Tls:
             certificate=_pem(profile, "tls_cert", "CERTIFICATE"),
             key=_pem(profile, "tls_key", "PRIVATE KEY"),
         )
+
+
+def _tls_settings(profile: Profile) -> str:
+    """Those of the profile, by the names that its user wrote; empty where there are none."""
+    given = [name for name in _TLS_FIELDS if getattr(profile, name) is not None]
+    if profile.source:
+        return profile.named(", ".join(given)) if given else ""
+    return ", ".join(f"{name} (LEDGER_{name.upper()})" for name in given)
 
 
 def _url(profile: Profile) -> SplitResult:

@@ -32,7 +32,7 @@ export interface Profile {
   readonly apiKey?: string | undefined;
   /** Needed by system keys alone, which open all projects. */
   readonly project?: string | undefined;
-  /** The certificates that vouch for the server's; the system's where there are none. */
+  /** The certificates that vouch for the server's; the system's where there are none. Refused with `http`, as the next two are. */
   readonly tlsCa?: Pem | undefined;
   /** The client's own certificate, for servers that ask for one. */
   readonly tlsCert?: Pem | undefined;

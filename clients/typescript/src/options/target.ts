@@ -31,6 +31,12 @@ export class Target {
     const host = url.hostname.replace(/^\[(.*)\]$/, "$1");
     const key = profile.apiKey ?? "";
     const project = profile.project ?? "";
+    const useless = isSecure ? "" : tlsSettings(profile);
+    if (useless !== "") {
+      throw new InvalidOptions(
+        `${useless} cannot be used with http://, which is not encrypted: write https://, or leave the TLS settings out`,
+      );
+    }
     if (!isSecure && key !== "" && !allowPlaintext && !isLoopback(host)) {
       throw new InvalidOptions(
         `the API key would go to ${shown(profile, "server", host)} unencrypted: ` +
@@ -78,6 +84,22 @@ function partOf({ source }: FoundProfile, part: string): string {
 /** Names a value in errors. */
 function shown(profile: FoundProfile, part: string, value: string): string {
   return profile.source === undefined ? `\`${value}\`` : `the ${partOf(profile, part)}`;
+}
+
+/** What an encrypted connection alone uses, as options and in files. */
+const TLS_SETTINGS = [
+  ["tlsCa", "tls_ca"],
+  ["tlsCert", "tls_cert"],
+  ["tlsKey", "tls_key"],
+] as const;
+
+/** Those of a profile, by the names that its user wrote; empty where there are none. */
+function tlsSettings(profile: FoundProfile): string {
+  const given = TLS_SETTINGS.filter(([option]) => profile[option] !== undefined);
+  if (profile.source === undefined) {
+    return given.map(([option, field]) => `${option} (LEDGER_${field.toUpperCase()})`).join(", ");
+  }
+  return given.length === 0 ? "" : partOf(profile, given.map(([, field]) => field).join(", "));
 }
 
 function parsedUrl(profile: FoundProfile): URL {

@@ -47,26 +47,32 @@ public final class ConnectOptions {
         return this;
     }
 
-    /** The file, in PEM form, of the certificates that vouch for the server's; those that Java trusts where there is none. */
+    /**
+     * The file, in PEM form, of the certificates that vouch for the server's; those that Java trusts where there is none. Refused
+     * with {@code http}.
+     */
     public ConnectOptions tlsCa(Path file) {
         this.tlsCa = Pem.file(file);
         return this;
     }
 
-    /** The certificates that vouch for the server's, in PEM form. */
+    /** The certificates that vouch for the server's, in PEM form. Refused with {@code http}. */
     public ConnectOptions tlsCa(byte[] pem) {
         this.tlsCa = Pem.of(pem);
         return this;
     }
 
-    /** The files, in PEM form, of the client's own certificate and its key (PKCS #8), for servers that ask for one. */
+    /**
+     * The files, in PEM form, of the client's own certificate and its key (PKCS #8), for servers that ask for one. Refused with
+     * {@code http}.
+     */
     public ConnectOptions tlsClient(Path certificate, Path key) {
         this.tlsCert = Pem.file(certificate);
         this.tlsKey = Pem.file(key);
         return this;
     }
 
-    /** The client's own certificate and its key (PKCS #8), in PEM form. */
+    /** The client's own certificate and its key (PKCS #8), in PEM form. Refused with {@code http}. */
     public ConnectOptions tlsClient(byte[] certificate, byte[] key) {
         this.tlsCert = Pem.of(certificate);
         this.tlsKey = Pem.of(key);

@@ -1,6 +1,7 @@
 package dev.promptledger.client.internal;
 
 import dev.promptledger.client.errors.InvalidOptionsException;
+import java.util.ArrayList;
 import java.util.Locale;
 import java.util.Map;
 import java.util.function.UnaryOperator;
@@ -34,6 +35,26 @@ public record Profile(String server, String apiKey, String project, Pem tlsCa, P
     /** Says in errors where a part of it stands. */
     String named(String part) {
         return source.isEmpty() ? part : part + " of " + source;
+    }
+
+    /** What an encrypted connection alone uses, by the names that the user wrote; empty where there are none. */
+    String tlsSettings() {
+        var fields = new ArrayList<String>();
+        var options = new ArrayList<String>();
+        if (tlsCa != null) {
+            fields.add("tls_ca");
+            options.add("tlsCa (LEDGER_TLS_CA)");
+        }
+        if (tlsCert != null) {
+            fields.add("tls_cert");
+        }
+        if (tlsKey != null) {
+            fields.add("tls_key");
+        }
+        if (tlsCert != null || tlsKey != null) {
+            options.add("tlsClient (LEDGER_TLS_CERT, LEDGER_TLS_KEY)");
+        }
+        return source.isEmpty() || fields.isEmpty() ? String.join(", ", options) : named(String.join(", ", fields));
     }
 
     /** Names a value in errors. */

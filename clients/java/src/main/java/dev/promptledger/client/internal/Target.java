@@ -56,6 +56,12 @@ public record Target(
     private static void check(Profile profile, String host, boolean isSecure, boolean allowPlaintext) {
         var key = profile.apiKey();
         var isLoopback = isLoopback(host);
+        var useless = isSecure ? "" : profile.tlsSettings();
+        if (!useless.isEmpty()) {
+            throw new InvalidOptionsException(
+                    useless
+                            + " cannot be used with http://, which is not encrypted: write https://, or leave the TLS settings out");
+        }
         if (!isSecure && !key.isEmpty() && !allowPlaintext && !isLoopback) {
             throw new InvalidOptionsException("the API key would go to " + profile.shown("server", host)
                     + " unencrypted: write https://, or set allowPlaintext where the way is safe");

@@ -66,6 +66,11 @@ final class Options {
                 case "api_key" -> given.apiKey(value.getAsString());
                 case "project" -> given.project(value.getAsString());
                 case "tls_ca" -> given.tlsCa(Path.of(value.getAsString()));
+                case "tls_cert" ->
+                    given.tlsClient(
+                            Path.of(value.getAsString()),
+                            Path.of(options.get("tls_key").getAsString()));
+                case "tls_key" -> {}
                 case "allow_plaintext" -> given.allowPlaintext(value.getAsBoolean());
                 case "timeout" -> given.timeout(seconds(value.getAsDouble()));
                 case "silence" -> given.silence(seconds(value.getAsDouble()));

@@ -11,8 +11,11 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
+import java.util.function.IntFunction;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -142,6 +145,38 @@ class TargetTest {
                         .host());
         var development = new Profile("https://ledger.example.com", Profile.DEVELOPMENT_KEY, "", null, null, null);
         assertTrue(refusal(development).contains("make a key there"));
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "tls_ca, tlsCa (LEDGER_TLS_CA)",
+        "tls_cert, 'tlsClient (LEDGER_TLS_CERT, LEDGER_TLS_KEY)'",
+        "tls_key, 'tlsClient (LEDGER_TLS_CERT, LEDGER_TLS_KEY)'",
+        "'tls_cert, tls_key', 'tlsClient (LEDGER_TLS_CERT, LEDGER_TLS_KEY)'",
+        "'tls_ca, tls_cert, tls_key', 'tlsCa (LEDGER_TLS_CA), tlsClient (LEDGER_TLS_CERT, LEDGER_TLS_KEY)'",
+    })
+    void tlsSettingsAreRefusedWithHttp(String fields, String options, @TempDir Path folder) throws IOException {
+        var names = List.of(fields.split(", "));
+        for (var server : List.of("http://localhost", "http://ledger.example.com")) {
+            var entries = new StringBuilder("[profiles.default]\nserver = '" + server + "'\n");
+            var variables = new HashMap<>(Map.of("LEDGER_SERVER", server, "LEDGER_API_KEY", SECRET));
+            for (var name : names) {
+                entries.append(name).append(" = '").append(SECRET).append("'\n");
+                variables.put("LEDGER_" + name.toUpperCase(Locale.ROOT), "missing.pem");
+            }
+            var file = Files.writeString(folder.resolve("config.toml"), entries);
+            Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("rw-------"));
+            IntFunction<Pem> pem = index ->
+                    names.contains(List.of("tls_ca", "tls_cert", "tls_key").get(index)) ? Pem.of(new byte[0]) : null;
+            var explicit = new Profile(server, SECRET, "", pem.apply(0), pem.apply(1), pem.apply(2));
+            var ofFile = Profile.find(null, null, Map.of("LEDGER_CONFIG", file.toString()));
+            var refused = " cannot be used with http://";
+            assertTrue(refusal(explicit).startsWith(options + refused), refusal(explicit));
+            assertTrue(refusal(Profile.find(null, null, variables)).startsWith(options + refused));
+            var named = fields + " of the profile `default` of " + file;
+            assertTrue(refusal(ofFile).startsWith(named + refused), refusal(ofFile));
+            assertThrows(InvalidOptionsException.class, () -> Target.of(explicit, true));
+        }
     }
 
     @Test

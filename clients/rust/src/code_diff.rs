@@ -1,5 +1,6 @@
 //! What a registration would change, as unified diffs for people and an exit code for CI.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -7,6 +8,7 @@ use prompt_ledger_proto::{FILE_DESCRIPTOR_SET, v1};
 use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
 use similar::TextDiff;
+use tonic::Code;
 
 use crate::client::Client;
 use crate::ledger_error::LedgerError;
@@ -54,18 +56,19 @@ impl Client {
     ) -> Result<CodePromptsDryRun, LedgerError> {
         request.dry_run = true;
         let registered = self.register_code_prompts(request.clone()).await?.registered;
-        let words = ContentWords::new();
-        let changed = request.prompts.iter().zip(&registered);
+        let words = Arc::new(computed(ContentWords::new).await?);
+        let changed = request.prompts.into_iter().zip(&registered);
         let changed = changed.filter(|(_, told)| told.action() != v1::RegistrationAction::Unchanged);
-        let changed: Vec<_> = changed.map(|(prompt, told)| self.clone().difference(&words, prompt, told)).collect();
+        let changed: Vec<_> =
+            changed.map(|(prompt, told)| self.clone().difference(Arc::clone(&words), prompt, told)).collect();
         let diffs: Vec<String> = stream::iter(changed).buffered(FETCHED_AT_ONCE).try_collect().await?;
         Ok(CodePromptsDryRun { registered, diff: diffs.concat() })
     }
 
     async fn difference(
         self,
-        words: &ContentWords,
-        prompt: &v1::CodePrompt,
+        words: Arc<ContentWords>,
+        prompt: v1::CodePrompt,
         told: &v1::RegisteredPrompt,
     ) -> Result<String, LedgerError> {
         let before = match told.previous_version {
@@ -76,8 +79,16 @@ impl Client {
                 self.prompts().version(request).await?.version
             }
         };
-        Ok(words.difference(prompt, told.action(), before.as_ref()))
+        let action = told.action();
+        computed(move || words.difference(&prompt, action, before.as_ref())).await
     }
+}
+
+/// What this computes, beside the runtime's threads: comparing two contents may take as long as [`SEARCH_AT_MOST`].
+async fn computed<T: Send + 'static>(compute: impl FnOnce() -> T + Send + 'static) -> Result<T, LedgerError> {
+    let computing = tokio::task::spawn_blocking(compute).await;
+    computing
+        .map_err(|error| LedgerError::local(Code::Internal, format!("the contents could not be compared: {error}")))
 }
 
 /// Writes contents as people read them.
@@ -178,6 +189,23 @@ mod tests {
         }
         let diff = ContentWords::new().difference(&in_code("a\n"), Action::New, None);
         assert!(diff.starts_with("--- /dev/null\n+++ ask (code, new)\n@@ ") && diff.ends_with("+a\n"), "{diff}");
+    }
+
+    #[test]
+    fn the_runtimes_thread_stays_free_while_contents_are_compared() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build();
+        runtime.unwrap().block_on(async {
+            // Nothing can run beside the runtime's thread until it is let go.
+            let (let_go, held) = std::sync::mpsc::channel::<()>();
+            let _holding = tokio::task::spawn_blocking(move || held.recv());
+            let told = v1::RegisteredPrompt { action: Action::New.into(), ..v1::RegisteredPrompt::default() };
+            let client = Client::connect(crate::Options::default()).unwrap();
+            let words = Arc::new(ContentWords::new());
+            let mut difference = std::pin::pin!(client.difference(words, in_code("a\n"), &told));
+            assert!(futures::poll!(&mut difference).is_pending());
+            let_go.send(()).unwrap();
+            assert!(difference.await.unwrap().ends_with("+a\n"));
+        });
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::process::Command;
 
 use prompt_ledger_client::v1;
 
+use super::no_git_source::NoGitSource;
+
 /// The contract's bound of a repository, a commit and a path, in bytes.
 const MAX_BYTES: usize = 255;
 
@@ -24,12 +26,16 @@ impl GitSource {
     /// # Errors
     ///
     /// Why there is none: no repository, no commit, or no git.
-    pub(super) fn of(paths: &[PathBuf]) -> Result<Self, String> {
+    pub(super) fn of(paths: &[PathBuf]) -> Result<Self, NoGitSource> {
         let first = paths.first().map(PathBuf::as_path).unwrap_or(Path::new("."));
         let folder = if first.is_dir() { first } else { first.parent().unwrap_or(first) };
         let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
         let root = PathBuf::from(git(folder, &["rev-parse", "--show-toplevel"])?);
-        let commit = git(folder, &["rev-parse", "--verify", "HEAD"])?;
+        let commit = git(folder, &["rev-parse", "--quiet", "--verify", "HEAD"]);
+        let commit = commit.map_err(|error| match error {
+            NoGitSource::Unknown { .. } => NoGitSource::NoCommit(root.clone()),
+            error => error,
+        })?;
         // As it is written: `git remote get-url` adds what the user's settings say, tokens too.
         let url = git(folder, &["config", "--get", "remote.origin.url"]).unwrap_or_default();
         let repository = Some(without_credentials(&url)).filter(|url| url.len() <= MAX_BYTES).unwrap_or_default();
@@ -37,7 +43,13 @@ impl GitSource {
             paths.iter().filter_map(|path| Some(std::path::absolute(path).ok()?.to_str()?.to_owned())).collect();
         let status = ["-c", "core.fsmonitor=false", "status", "--porcelain", "--untracked-files=all", "--"];
         let status: Vec<&str> = status.into_iter().chain(absolute.iter().map(String::as_str)).collect();
-        let changed = git(folder, &status)?.lines().count();
+        let changed = git(folder, &status).map_err(|error| match error {
+            NoGitSource::Unknown { said, .. } if said.contains("is outside repository") => {
+                NoGitSource::SeveralRepositories(root.clone())
+            }
+            error => error,
+        })?;
+        let changed = changed.lines().count();
         Ok(Self { root, source: v1::CodeSource { repository, commit }, changed })
     }
 
@@ -55,16 +67,20 @@ pub(super) fn fitting(path: &str) -> &str {
 }
 
 /// Runs git in a folder, where a hook's own repository does not lead it astray; its output without the last line end.
-fn git(folder: &Path, arguments: &[&str]) -> Result<String, String> {
+fn git(folder: &Path, arguments: &[&str]) -> Result<String, NoGitSource> {
     let mut command = Command::new("git");
     for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR"] {
         command.env_remove(name);
     }
     let output = command.arg("-C").arg(folder).args(arguments).env("LC_ALL", "C").output();
-    let output = output.map_err(|error| format!("git cannot be run: {error}"))?;
+    let output = output.map_err(|error| NoGitSource::NoGit(error.to_string()))?;
     let told = String::from_utf8_lossy(if output.status.success() { &output.stdout } else { &output.stderr });
     let told = told.trim_end_matches(['\r', '\n']).to_owned();
-    if output.status.success() { Ok(told) } else { Err(told.lines().next().unwrap_or("git fails").to_owned()) }
+    if output.status.success() {
+        Ok(told)
+    } else {
+        Err(NoGitSource::of(folder, told.lines().next().unwrap_or("no word")))
+    }
 }
 
 /// A remote's URL without user, password and query. Empty where a password cannot be told from the rest.
@@ -126,8 +142,8 @@ mod tests {
     #[test]
     fn what_stands_in_no_repository_has_no_source() {
         let folder = tempfile::TempDir::new().unwrap();
-        let said = GitSource::of(&[folder.path().to_owned()]).unwrap_err();
-        assert!(said.contains("not a git repository"), "{said}");
+        let none = GitSource::of(&[folder.path().to_owned()]).unwrap_err();
+        assert_eq!(none, NoGitSource::NoRepository(folder.path().to_owned()));
         assert!(GitSource::of(&["/nowhere/x".into()]).is_err());
     }
 }

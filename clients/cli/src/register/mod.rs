@@ -3,6 +3,7 @@
 mod before;
 mod code_batches;
 mod git_source;
+mod no_git_source;
 mod outcome;
 mod report;
 mod summary;
@@ -22,6 +23,7 @@ use crate::progress::ProgressNotes;
 use crate::prompt_file::{self, PromptFile};
 use crate::style::Tone;
 use git_source::{GitSource, without_credentials};
+use no_git_source::NoGitSource;
 use outcome::RegisterOutcome;
 use report::RegisterReport;
 
@@ -117,7 +119,7 @@ impl RegisterArgs {
         output: &mut Output<'_>,
     ) -> Result<RegisterReport, CommandError> {
         let files = self.files()?;
-        let git = if self.no_source { Err(String::new()) } else { GitSource::of(&self.paths) };
+        let git = if self.no_source { Err(NoGitSource::NotAsked) } else { GitSource::of(&self.paths) };
         let mut warnings = Vec::new();
         let source = self.source(git.as_ref(), &mut warnings, output);
         let tagged: Vec<&PromptFile> = files.iter().filter(|file| file.tags.is_some()).collect();
@@ -195,7 +197,7 @@ impl RegisterArgs {
     /// Where the files come from, as git and the flags say.
     fn source(
         &self,
-        git: Result<&GitSource, &String>,
+        git: Result<&GitSource, &NoGitSource>,
         warnings: &mut Vec<String>,
         output: &mut Output<'_>,
     ) -> Option<v1::CodeSource> {
@@ -224,7 +226,10 @@ impl RegisterArgs {
                 if told == v1::CodeSource::default() {
                     output.note_as(
                         Tone::Dim,
-                        &format!("no source is told ({why}); --source-repository and --source-commit tell one"),
+                        &format!(
+                            "no source is told, since {why}, or tell it by --source-repository and --source-commit; --no-source leaves \
+                             it out"
+                        ),
                     );
                     return None;
                 }

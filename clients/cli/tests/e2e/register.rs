@@ -61,7 +61,9 @@ support        new     1        production -> 1  prompts/support.yaml
 2 new, 0 updated, 0 reactivated, 0 unchanged; 1 label moved
 ";
     assert_eq!(said, expected);
-    assert!(notes.starts_with("no source is told (fatal: not a git repository"), "{notes}");
+    let expected =
+        format!("no source is told, since {} is in no git repository: ", folder.path().join("prompts").display());
+    assert!(notes.starts_with(&expected), "{notes}");
     let version = active(&ledger, "shop.greeting").await;
     assert_eq!(version.template, Some(v1::prompt_version::Template::TemplateSource("Hi {{name}}\n".into())));
     assert_eq!(
@@ -164,6 +166,56 @@ async fn the_source_is_that_of_git_without_credentials() {
     assert_eq!(notes, "");
     let source = active(&ledger, "shop.greeting").await.source.unwrap();
     assert_eq!((source.repository.as_str(), source.commit.as_str()), ("https://here/x", "abc"));
+}
+
+#[tokio::test]
+async fn where_git_knows_no_source_the_note_says_what_to_do() {
+    let (ledger, _model) = ledger().await;
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let made = |name: &str| {
+        let repository = root.join(name);
+        fs::create_dir_all(repository.join("prompts")).unwrap();
+        fs::write(repository.join(format!("prompts/{name}.hbs")), "Hi").unwrap();
+        repository
+    };
+    let committed = |name: &str| {
+        let repository = made(name);
+        git(&repository, &["init", "-q"]);
+        git(&repository, &["add", "-A"]);
+        git(&repository, &["commit", "-q", "-m", "first"]);
+        repository
+    };
+    let (nowhere, empty, bare) = (made("nowhere"), made("empty"), made("bare"));
+    git(&empty, &["init", "-q"]);
+    git(&bare, &["init", "-q", "--bare"]);
+    let (one, other) = (committed("one"), committed("other"));
+    let trust = format!("git config --global --add safe.directory {}`", one.display());
+    let several = [one.join("prompts").display().to_string(), other.join("prompts").display().to_string()];
+    let several = [several[0].as_str(), several[1].as_str()];
+    for (from, paths, variable, told) in [
+        (&nowhere, &["prompts"][..], None, "in no git repository: register from a clone"),
+        (
+            &nowhere,
+            &["prompts"],
+            Some(("PATH", "/nowhere")),
+            "git cannot be run (No such file or directory (os error 2)): install it",
+        ),
+        (&empty, &["prompts"], None, "has no commit: commit the prompts first"),
+        (&bare, &["prompts"], None, "in no working tree of it: register from a clone"),
+        (&one, &["prompts"], Some(("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")), trust.as_str()),
+        (&one, &several, None, "register each repository by a command of its own"),
+    ] {
+        let mut command = register(&ledger, from, paths);
+        command.env("GIT_CONFIG_NOSYSTEM", "1").envs(variable);
+        let (code, _, notes) = ended(command).await;
+        assert_eq!(code, Some(0), "{notes}");
+        assert!(notes.starts_with("no source is told, since ") && notes.contains(told), "{notes}");
+        assert!(notes.contains("by --source-repository and --source-commit; --no-source"), "{notes}");
+        assert!(!notes.contains("fatal"), "{notes}");
+        let (_, _, notes) = ended(register(&ledger, from, &[paths, &["--no-source"]].concat())).await;
+        assert_eq!(notes, "");
+    }
 }
 
 #[tokio::test]

@@ -222,7 +222,8 @@ func readProfile(entry any, path, name string) (profile, error) {
 		*field = text
 	}
 	if found.server == "" {
-		return profile{}, invalidOptions("%s names no server", found.source)
+		return profile{}, invalidOptions(
+			`%s names no server: write server = "http://HOST:PORT" or "https://HOST:PORT" there`, found.source)
 	}
 	return found, nil
 }

@@ -101,7 +101,9 @@ func TestWhatIsWrongWithAProfileIsToldWithoutWhatStandsThere(t *testing.T) {
 		{"[profiles]\ndefault = \"" + secret + "\"", 0o600, "", "a table of texts"},
 		{"[profiles.default]\nserver = 1", 0o600, "", "a table of texts"},
 		{good + "key = \"" + secret + "\"", 0o600, "", "something else than api_key, project, server"},
-		{"[profiles.default]\napi_key = \"" + secret + "\"", 0o600, "", "names no server"},
+		{"[profiles.default]\napi_key = \"" + secret + "\"", 0o600, "", "config.toml names no server: write server ="},
+		{"[profiles.a]\nserver = \"\"\napi_key = \"" + secret + "\"", 0o600, "a", `the profile "a" of /`},
+		{"[profiles.a]\nserver = \"\"\napi_key = \"" + secret + "\"", 0o600, "a", "config.toml names no server: write server ="},
 	} {
 		path := written(t, t.TempDir(), each.content, each.mode)
 		_, err := findProfile(profile{}, each.profile,

@@ -27,8 +27,23 @@ server = "http://127.0.0.1:5"
 [profiles.broken]
 serve = "http://127.0.0.1:5"
 
-[profiles.empty]
+[profiles.serverless]
+api_key = "{KEY}"
+
+[profiles.blank]
+server = ""
+api_key = "{KEY}"
+
+[profiles.spare]
+server = "http://127.0.0.1:6"
+api_key = ""
+project = ""
+tls_ca = ""
+tls_cert = ""
+tls_key = ""
 """
+
+NO_SERVER = "of .*/prompt-ledger/config.toml names no server: write server = "
 
 
 @pytest.fixture
@@ -52,6 +67,7 @@ def test_a_profile_is_taken_whole_from_the_first_that_names_a_server(home: dict[
     assert find({**home, "LEDGER_API_KEY": "other"}) == Profile("https://ledger.example.com", KEY, "shop")
     assert find({**home, "LEDGER_PROFILE": "staging"}) == Profile("http://127.0.0.1:5")
     assert find(environment, profile="staging") == Profile("http://127.0.0.1:5"), "an explicit argument"
+    assert find(home, profile="spare") == Profile("http://127.0.0.1:6"), "empty texts count as none"
     assert find({"LEDGER_CONFIG": f"{home['XDG_CONFIG_HOME']}/prompt-ledger/config.toml"}).project == "shop"
     assert find({"XDG_CONFIG_HOME": "/nowhere"}) == Profile("http://127.0.0.1:50051", DEVELOPMENT_KEY)
 
@@ -61,7 +77,8 @@ def test_a_profile_is_taken_whole_from_the_first_that_names_a_server(home: dict[
     [
         ({"LEDGER_PROFILE": "nobody"}, {}, "no profile 'nobody'"),
         ({"LEDGER_PROFILE": "broken"}, {}, "something else than api_key"),
-        ({"LEDGER_PROFILE": "empty"}, {}, "names no server"),
+        ({"LEDGER_PROFILE": "serverless"}, {}, f"the profile 'serverless' {NO_SERVER}"),
+        ({"LEDGER_PROFILE": "blank"}, {}, f"the profile 'blank' {NO_SERVER}"),
         ({"LEDGER_CONFIG": "/nowhere/config.toml"}, {}, "there is no /nowhere"),
         ({"LEDGER_PROFILE": "staging", "XDG_CONFIG_HOME": "/nowhere"}, {}, "there is no /nowhere"),
         ({}, {"api_key": KEY, "project": "shop"}, "api_key, project without a server"),

@@ -156,6 +156,16 @@ pub enum OptionsError {
         /// The file's path.
         path: String,
     },
+    /// A profile has no address, or an empty one.
+    #[error(
+        "the profile `{name}` of {path} names no server: write server = \"http://HOST:PORT\" or \"https://HOST:PORT\" there"
+    )]
+    NoServer {
+        /// The profile's name.
+        name: String,
+        /// The file's path.
+        path: String,
+    },
 }
 
 impl Options {

@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
 use crate::options::{ClientIdentity, Options, OptionsError};
+use crate::profiles_access::open_profiles;
 use crate::server_address::is_plain_http;
 
 /// The key that `prompt-ledger dev` accepts on loopback without any setting.
@@ -19,7 +20,9 @@ const LARGEST: u64 = 1024 * 1024;
 #[derive(Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ConnectionProfile {
-    server: Option<String>,
+    /// Empty: the file has none, or an empty one.
+    #[serde(default)]
+    server: String,
     api_key: Option<String>,
     project: Option<String>,
     tls_ca: Option<PathBuf>,
@@ -48,8 +51,8 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// Where a file that is named cannot be read, holds something else, or lacks the profile; where others may read it; where settings of
-    /// TLS stand beside an `http` address.
+    /// Where a file that is named cannot be read, holds something else, or lacks the profile; where that names no server; where others may
+    /// read the file; where settings of TLS stand beside an `http` address.
     pub fn from_environment() -> Result<Self, OptionsError> {
         Self::from_variables(&|name| std::env::var(name).ok())
     }
@@ -58,8 +61,8 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// Where the file cannot be read, holds something else, or lacks the profile; where others may read it; where settings of TLS stand
-    /// beside an `http` address.
+    /// Where the file cannot be read, holds something else, or lacks the profile; where that names no server; where others may read the
+    /// file; where settings of TLS stand beside an `http` address.
     pub fn from_profile(name: &str) -> Result<Self, OptionsError> {
         Self::from_variables(&|variable| match variable {
             "LEDGER_SERVER" => None,
@@ -70,10 +73,10 @@ impl Options {
 
     fn from_variables(variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, OptionsError> {
         let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
-        if variable("LEDGER_SERVER").is_some() {
+        if let Some(server) = variable("LEDGER_SERVER") {
             let path = |name| variable(name).map(PathBuf::from);
             let profile = ConnectionProfile {
-                server: variable("LEDGER_SERVER"),
+                server,
                 api_key: variable("LEDGER_API_KEY"),
                 project: variable("LEDGER_PROJECT"),
                 tls_ca: path("LEDGER_TLS_CA"),
@@ -111,9 +114,19 @@ pub fn profiles_path(variable: &dyn Fn(&str) -> Option<String>) -> Option<PathBu
 }
 
 impl ConnectionProfile {
+    /// An empty text counts as none, as an empty variable does.
+    fn without_empty(mut self) -> Self {
+        for text in [&mut self.api_key, &mut self.project] {
+            text.take_if(|text| text.is_empty());
+        }
+        for path in [&mut self.tls_ca, &mut self.tls_cert, &mut self.tls_key] {
+            path.take_if(|path| path.as_os_str().is_empty());
+        }
+        self
+    }
+
     fn options(self, origin: &ProfileOrigin<'_>) -> Result<Options, OptionsError> {
-        let defaults = Options::default();
-        let url = self.server.unwrap_or(defaults.url);
+        let url = self.server;
         let tls = [("tls_ca", &self.tls_ca), ("tls_cert", &self.tls_cert), ("tls_key", &self.tls_key)];
         let given: Vec<&str> = tls.iter().filter(|(_, path)| path.is_some()).map(|(name, _)| *name).collect();
         // Before the files are read, since what is wrong with one of them matters only with https.
@@ -162,63 +175,11 @@ fn profile(path: &Path, name: &str) -> Result<Option<ConnectionProfile>, Options
             "it holds something else than profiles with server, api_key, project, tls_ca, tls_cert and tls_key{place}"
         ))
     })?;
-    let found = file.profiles.get(name).cloned();
-    if found.as_ref().is_some_and(|profile| profile.server.is_none()) {
-        return Err(wrong(format!("the profile `{name}` names no server")));
+    let Some(found) = file.profiles.get(name).cloned().map(ConnectionProfile::without_empty) else { return Ok(None) };
+    if found.server.is_empty() {
+        return Err(OptionsError::NoServer { name: name.to_owned(), path: path.display().to_string() });
     }
-    Ok(found)
-}
-
-/// Opens the file of profiles; absent where there is none. Shared by all that read it, so that all refuse the same.
-///
-/// # Errors
-///
-/// Where it cannot be read, and where other users of this machine could read or change it (a mode other than 0600 and less), or own it.
-/// Root may own it.
-pub fn open_profiles(path: &Path) -> Result<Option<File>, OptionsError> {
-    let wrong = |problem: String| OptionsError::File { path: path.display().to_string(), problem };
-    // Asked before it is opened, which may wait where it is a pipe.
-    let opened = match std::fs::metadata(path) {
-        Ok(about) if !about.is_file() => return Err(wrong("it is no file".to_owned())),
-        Ok(_) => File::open(path),
-        Err(error) => Err(error),
-    };
-    let file = match opened {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        opened => opened.map_err(|error| wrong(error.to_string()))?,
-    };
-    only_ours(&file, path).map_err(wrong)?;
-    Ok(Some(file))
-}
-
-#[cfg(unix)]
-fn only_ours(file: &File, path: &Path) -> Result<(), String> {
-    use std::os::unix::fs::MetadataExt as _;
-    let about = file.metadata().map_err(|error| error.to_string())?;
-    let user = rustix::process::geteuid().as_raw();
-    refusal(about.uid(), user, about.mode(), path).map_or(Ok(()), Err)
-}
-
-#[cfg(not(unix))]
-fn only_ours(_: &File, _: &Path) -> Result<(), String> {
-    Ok(())
-}
-
-/// Why a file of this owner and mode is not this user's alone; absent where it is.
-#[cfg(unix)]
-fn refusal(owner: u32, user: u32, mode: u32, path: &Path) -> Option<String> {
-    if owner != user && owner != 0 {
-        return Some(format!(
-            "it belongs to another user (uid {owner}), who can change where keys and prompts go: run this as that user, or name a file \
-             of your own by LEDGER_CONFIG"
-        ));
-    }
-    let may = match mode & 0o077 {
-        0 => return None,
-        others if others & 0o033 == 0 => "read its keys",
-        _ => "change where its keys and prompts go",
-    };
-    Some(format!("other users of this machine may {may}: chmod 600 {}", path.display()))
+    Ok(Some(found))
 }
 
 fn content(path: &Path) -> Result<String, OptionsError> {
@@ -302,12 +263,8 @@ mod tests {
     #[test]
     fn a_file_that_cannot_be_used_is_told_without_its_keys() {
         let folder = tempfile::tempdir().unwrap();
-        for text in [
-            "api_key = \"pl_secret\"",
-            "[profiles.default]\napi_key = \"pl_secret\"",
-            "[profiles.default]\nserver = 1\napi_key = \"pl_secret\"",
-            "pl_secret",
-        ] {
+        for text in ["api_key = \"pl_secret\"", "[profiles.default]\nserver = 1\napi_key = \"pl_secret\"", "pl_secret"]
+        {
             let file = written(folder.path(), text);
             let error = options(&[("LEDGER_CONFIG", &file)]).unwrap_err();
             assert!(matches!(error, OptionsError::File { .. }), "{error:?}");
@@ -337,48 +294,38 @@ mod tests {
     }
 
     #[test]
+    fn empty_texts_of_a_profile_count_as_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let fields = ["api_key", "project", "tls_ca", "tls_cert", "tls_key"].map(|field| format!("{field} = \"\"\n"));
+        for server in ["http://127.0.0.1:1", "https://a.example"] {
+            let text = format!("[profiles.default]\nserver = \"{server}\"\n{}", fields.concat());
+            let given = options(&[("LEDGER_CONFIG", &written(folder.path(), &text))]).unwrap();
+            assert_eq!((&*given.url, given.api_key, given.project), (server, ClientKey::default(), None));
+            assert!(given.ca.is_none() && given.identity.is_none(), "{server}");
+        }
+    }
+
+    #[test]
+    fn a_profile_without_a_server_is_an_error_that_names_it_and_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        for server in ["", "server = \"\"\n"] {
+            let text = format!("[profiles.default]\n{server}api_key = \"pl_secret\"\n");
+            let file = written(folder.path(), &text.repeat(2).replacen("default", "other", 1));
+            let home = folder.path().to_str().unwrap();
+            for (variable, name) in [(("LEDGER_PROFILE", "other"), "other"), (("LEDGER_API_KEY", "pl_b"), "default")] {
+                let error = options(&[("XDG_CONFIG_HOME", home), variable]).unwrap_err();
+                assert_eq!(error, OptionsError::NoServer { name: name.into(), path: file.clone() });
+                assert!(error.to_string().contains("write server = \"http://HOST:PORT\""), "{error}");
+                assert!(!format!("{error} {error:?}").contains("pl_secret"), "{error}");
+            }
+        }
+    }
+
+    #[test]
     fn a_file_that_is_too_long_is_refused_and_not_cut() {
         let folder = tempfile::tempdir().unwrap();
         let file = written(folder.path(), &format!("{TWO}#{}", "x".repeat(1 << 20)));
         let error = options(&[("LEDGER_CONFIG", &file)]).unwrap_err();
         assert!(error.to_string().contains("more than 1 MiB"), "{error}");
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn what_is_no_file_is_refused_and_not_waited_for() {
-        let folder = tempfile::tempdir().unwrap();
-        let pipe = folder.path().join("pipe");
-        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-        for path in [pipe.as_path(), folder.path()] {
-            let error = options(&[("LEDGER_CONFIG", path.to_str().unwrap())]).unwrap_err();
-            assert!(error.to_string().contains("it is no file"), "{error}");
-        }
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_file_that_is_not_its_users_alone_is_refused() {
-        use std::os::unix::fs::PermissionsExt as _;
-        let folder = tempfile::tempdir().unwrap();
-        let file = written(folder.path(), TWO);
-        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
-        let error = options(&[("LEDGER_CONFIG", &file)]).unwrap_err();
-        assert!(error.to_string().contains(&format!("chmod 600 {file}")), "{error}");
-        let told = |owner, user, mode| refusal(owner, user, mode, Path::new("/c"));
-        for (owner, user, mode) in [(7, 7, 0o100_600), (7, 7, 0o400), (0, 7, 0o600), (0, 0, 0o600)] {
-            assert_eq!(told(owner, user, mode), None, "{owner} {user} {mode:o}");
-        }
-        for (owner, user, mode, said) in [
-            (7, 7, 0o640, "read its keys: chmod 600 /c"),
-            (0, 7, 0o604, "read its keys: chmod 600 /c"),
-            (7, 7, 0o622, "change where"),
-            (7, 7, 0o610, "change where"),
-            (0, 0, 0o666, "change where"),
-            (8, 7, 0o600, "another user (uid 8)"),
-            (8, 0, 0o600, "LEDGER_CONFIG"),
-        ] {
-            assert!(told(owner, user, mode).is_some_and(|told| told.contains(said)), "{owner} {user} {mode:o}");
-        }
     }
 }

@@ -76,13 +76,21 @@ test("the file is that of the user's configuration", async (t) => {
   assert.equal(other.apiKey, DEVELOPMENT_KEY);
 });
 
+test("an empty text of a profile counts as none", async (t) => {
+  const empty = ["api_key", "project", "tls_ca", "tls_cert", "tls_key"].map((field) => `${field} = ""\n`);
+  const file = await profiles(t, `[profiles.default]\nserver = "http://file"\n${empty.join("")}`);
+  assert.deepEqual(given(findProfile({}, undefined, { LEDGER_CONFIG: file })), { server: "http://file" });
+});
+
+const NO_SERVER = /^the profile "default" of \/.* names no server: write server = /;
+
 suite("a file that cannot be used is refused, and nothing of it is shown", () => {
   const table: [string, string, RegExp, number?][] = [
     ["others may read it", `[profiles.default]\nserver = "http://x"`, /chmod 600/, 0o640],
     ["no TOML", `[profiles.default]\napi_key = "pl_secret\n`, /is no TOML at line 2, column \d+/],
     ["no such profile", "[profiles.other]\nserver = 'http://x'", /has no profile "default"/],
-    ["no server", "[profiles.default]\napi_key = 'pl_secret'", /names no server/],
-    ["an empty server", "[profiles.default]\nserver = ''", /names no server/],
+    ["no server", "[profiles.default]\napi_key = 'pl_secret'", NO_SERVER],
+    ["an empty server", "[profiles.default]\nserver = ''\napi_key = 'pl_secret'", NO_SERVER],
     ["no table", "[profiles]\ndefault = 'pl_secret'", /is to be a table of texts/],
     ["a number", "[profiles.default]\nserver = 3", /is to be a table of texts/],
     [

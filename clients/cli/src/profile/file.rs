@@ -121,9 +121,11 @@ impl ProfileFile {
         names
     }
 
+    /// The profile of this name. An empty text counts as none.
     pub(super) fn get(&self, name: &str) -> Option<StoredProfile> {
         let fields = self.profiles()?.get(name)?.as_table_like()?;
-        let text = |name: &str| fields.get(name).and_then(Item::as_str).map(str::to_owned);
+        let text =
+            |name: &str| fields.get(name).and_then(Item::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
         Some(StoredProfile {
             server: text("server"),
             api_key: text("api_key"),
@@ -246,6 +248,14 @@ mod tests {
         fs::set_permissions(&link, fs::Permissions::from_mode(0o660)).unwrap();
         let refused = ProfileFile::open(link.clone()).err().unwrap().to_string();
         assert!(refused.contains(&format!("chmod 600 {}", link.display())), "{refused}");
+    }
+
+    #[test]
+    fn an_empty_text_counts_as_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let fields = StoredProfile::default().fields().map(|(name, _)| format!("{name} = \"\"\n")).concat();
+        let file = file(folder.path(), &format!("[profiles.a]\n{fields}")).unwrap();
+        assert!(file.get("a").unwrap() == StoredProfile::default());
     }
 
     #[test]

@@ -1,5 +1,5 @@
 use clap::Args;
-use prompt_ledger_client::without_user;
+use prompt_ledger_client::{OptionsError, without_user};
 
 use super::file::ProfileFile;
 use super::variable;
@@ -45,6 +45,12 @@ pub(super) struct ProfileRemoveArgs {
 impl ProfileUseArgs {
     pub(super) fn run(self, mut file: ProfileFile, output: &mut Output<'_>) -> Result<(), CommandError> {
         let profile = file.get(&self.name).ok_or_else(|| unknown(&self.name, &file))?;
+        if profile.server.is_none() {
+            return Err(CommandError::refused(OptionsError::NoServer {
+                name: self.name,
+                path: file.path.display().to_string(),
+            }));
+        }
         let present = file.get(DEFAULT);
         if present.as_ref() != Some(&profile) {
             let is_kept = |present| {

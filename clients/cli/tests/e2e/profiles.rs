@@ -110,6 +110,37 @@ async fn nothing_is_lost_and_nothing_is_kept_that_does_not_work() {
 }
 
 #[tokio::test]
+async fn a_profile_without_a_server_calls_none_and_empty_texts_count_as_none() {
+    let (ledger, _model) = ledger().await;
+    let home = tempfile::tempdir().unwrap();
+    let url = format!("http://{}", ledger.addr);
+    let ran = async |arguments: &[&str]| run(at_home(&ledger, home.path(), arguments)).await;
+    assert!(ran(&["profile", "add", "default", "--server", &url]).await.status.success());
+    let file = home.path().join(".config/prompt-ledger/config.toml");
+    let written = format!(
+        "[profiles.default]\nserver = \"{url}\"\napi_key = \"\"\nproject = \"\"\ntls_ca = \"\"\ntls_cert = \"\"\ntls_key = \"\"\n\
+         [profiles.empty]\nserver = \"\"\napi_key = \"pl_very-secret\"\n[profiles.missing]\napi_key = \"pl_very-secret\"\n"
+    );
+    std::fs::write(&file, &written).unwrap();
+    let listed = ran(&["prompt", "list"]).await;
+    assert!(listed.status.success() && text(&listed.stdout).contains("greet"), "{listed:?}");
+    for name in ["empty", "missing"] {
+        for arguments in [&["health", "--profile", name][..], &["profile", "use", name, "--replace"]] {
+            let output = ran(arguments).await;
+            assert_eq!((output.status.code(), &*text(&output.stdout)), (Some(2), ""), "{arguments:?}: {output:?}");
+            let complaint = text(&output.stderr);
+            let said = format!("the profile `{name}` of {} names no server: write server =", file.display());
+            assert!(complaint.contains(&said) && !complaint.contains("very-secret"), "{arguments:?}: {complaint}");
+        }
+    }
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), written);
+    let json: Value = serde_json::from_slice(&ran(&["profile", "list", "--json"]).await.stdout).unwrap();
+    let default = &json["profiles"][0];
+    let absent = ["project", "tls_ca", "tls_cert"].iter().all(|field| default[field].is_null());
+    assert!(absent && default["has_key"] == json!(false), "{default}");
+}
+
+#[tokio::test]
 async fn profiles_that_are_added_at_once_are_all_kept() {
     let (ledger, _model) = ledger().await;
     let home = tempfile::tempdir().unwrap();

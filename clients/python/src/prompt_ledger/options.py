@@ -126,9 +126,11 @@ def _from_file(named: str | None, environment: Mapping[str, str]) -> Profile | N
         raise InvalidOptions(f"{source} is to be a table of texts")
     if not set(FIELDS).issuperset(profile):
         raise InvalidOptions(f"{source} has something else than {', '.join(sorted(FIELDS))}")
-    if not profile.get("server"):
-        raise InvalidOptions(f"{source} names no server")
-    return Profile(**profile, source=source)
+    # An empty text counts as none, as an empty variable does.
+    texts = {field: text for field, text in profile.items() if text}
+    if "server" not in texts:
+        raise InvalidOptions(f'{source} names no server: write server = "http://HOST:PORT" or "https://HOST:PORT" there')
+    return Profile(**texts, source=source)
 
 
 def _profiles(environment: Mapping[str, str]) -> Path:

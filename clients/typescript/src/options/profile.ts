@@ -127,9 +127,10 @@ function checked(profile: unknown, what: string): FoundProfile {
   }
   const { server } = texts;
   if (server === undefined || server === "") {
-    throw new InvalidOptions(`${what} names no server`);
+    throw new InvalidOptions(`${what} names no server: write server = "http://HOST:PORT" or "https://HOST:PORT" there`);
   }
-  return { ...fromTable((field) => texts[field], server), source: what };
+  // An empty text counts as none, as an empty variable does.
+  return { ...fromTable((field) => texts[field] || undefined, server), source: what };
 }
 
 /** The file's mode and content; undefined where there is none. */

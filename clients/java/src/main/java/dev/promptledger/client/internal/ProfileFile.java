@@ -80,10 +80,14 @@ final class ProfileFile {
             if (!(value instanceof String text)) {
                 throw new InvalidOptionsException(which + " is to be a table of texts");
             }
-            values.put((String) key, text);
+            // An empty text counts as none, as an empty variable does.
+            if (!text.isEmpty()) {
+                values.put((String) key, text);
+            }
         });
-        if (values.getOrDefault("server", "").isEmpty()) {
-            throw new InvalidOptionsException(which + " names no server");
+        if (!values.containsKey("server")) {
+            throw new InvalidOptionsException(
+                    which + " names no server: write server = \"http://HOST:PORT\" or \"https://HOST:PORT\" there");
         }
         return values;
     }

@@ -145,7 +145,18 @@ class ProfileTest {
     @ValueSource(strings = {"[profiles.default]\napi_key = \"pl_very-secret\"", "[profiles.default]\nserver = \"\""})
     void aProfileNamesAServer(String content) throws IOException {
         write(content);
-        assertTrue(refusal(null, named()).endsWith("names no server"));
+        var told = "the profile `default` of " + file + " names no server: write server = ";
+        assertTrue(refusal(null, named()).contains(told), refusal(null, named()));
+    }
+
+    @Test
+    void emptyTextsOfAProfileCountAsNone() throws IOException {
+        var empty = "api_key = ''\nproject = ''\ntls_ca = ''\ntls_cert = ''\ntls_key = ''\n";
+        write("[profiles.default]\nserver = \"http://a\"\n" + empty);
+        var profile = find(null, named());
+        assertEquals("", profile.apiKey());
+        assertEquals("", profile.project());
+        assertEquals("", profile.tlsSettings());
     }
 
     @Test

@@ -64,6 +64,12 @@ impl Options {
     /// Where the file cannot be read, holds something else, or lacks the profile; where that names no server; where others may read the
     /// file; where settings of TLS stand beside an `http` address.
     pub fn from_profile(name: &str) -> Result<Self, OptionsError> {
+        if name.is_empty() {
+            // As a variable it would count as none, and another server would be taken.
+            let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+            let path = profiles_path(&set).unwrap_or_default().display().to_string();
+            return Err(OptionsError::Profile { name: String::new(), path });
+        }
         Self::from_variables(&|variable| match variable {
             "LEDGER_SERVER" => None,
             "LEDGER_PROFILE" => Some(name.to_owned()),
@@ -225,6 +231,12 @@ mod tests {
 
     const TWO: &str = "[profiles.default]\nserver = \"https://a.example\"\napi_key = \"pl_a\"\nproject = \"shop\"\n\
                        [profiles.other]\nserver = \"https://b.example\"\n";
+
+    #[test]
+    fn a_profile_without_a_name_is_none_and_no_other_is_taken() {
+        let error = Options::from_profile("").unwrap_err();
+        assert!(matches!(&error, OptionsError::Profile { name, .. } if name.is_empty()), "{error}");
+    }
 
     #[test]
     fn the_environment_comes_first_and_is_taken_whole() {

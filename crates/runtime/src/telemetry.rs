@@ -40,9 +40,9 @@ pub fn start(filter: &str) -> Result<(), String> {
 
 /// The filter, with noisy libraries turned down. `LOG` overrides that where it names the library.
 fn quieted(filter: &str) -> Result<EnvFilter, String> {
-    // The AMQP client and the pools of the SQL driver log every attempt to connect as an error; we log changes of
-    // state, once. HTTP/2 warns of clients' mistakes: anyone could cause a line per connection.
-    let all = format!("lapin=off,sqlx_core::pool=off,h2=error,{COUNTS}=warn,{filter}");
+    // The AMQP client and the pools of the SQL driver log every attempt to connect as an error, and every long wait; we log
+    // changes of state, once. HTTP/2 warns of clients' mistakes: anyone could cause a line per connection.
+    let all = format!("lapin=off,sqlx_core::pool=off,sqlx::pool=off,h2=error,{COUNTS}=warn,{filter}");
     EnvFilter::try_new(all).map_err(|error| format!("`{filter}` is no filter: {error}"))
 }
 
@@ -63,7 +63,9 @@ mod tests {
     #[test]
     fn a_library_that_says_too_much_is_heard_only_where_it_is_named() {
         let shown = |log: &str| quieted(log).unwrap().to_string();
-        assert!(shown("debug").contains("h2=error") && shown("debug").contains("lapin=off"));
+        for quiet in ["h2=error", "lapin=off", "sqlx_core::pool=off", "sqlx::pool=off"] {
+            assert!(shown("debug").contains(quiet), "{quiet}");
+        }
         assert!(shown("info,h2=trace").contains("h2=trace") && !shown("info,h2=trace").contains("h2=error"));
     }
 

@@ -4,6 +4,7 @@
 //!
 //! One connection with a channel per use, since an error closes the channel that it occurred on.
 
+mod connecting;
 mod publishing;
 mod sending;
 mod session;

@@ -15,8 +15,9 @@ use lapin::options::{
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, Connection, ConnectionProperties, Consumer, ExchangeKind};
 use tokio::time::{Instant, timeout};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::connecting::connect;
 use super::publishing::Publisher;
 use super::{CONNECTING, PREFETCH, RabbitInner};
 use crate::link::{CONNECT_TIMEOUT, LinkFailure, Part, reconnect};
@@ -48,6 +49,8 @@ struct HintConsumers {
 /// An opened connection: the session, and what only its reader needs.
 struct Opened {
     connection: Connection,
+    /// Closes its socket as it is dropped.
+    socket: DropGuard,
     session: Arc<Session>,
     events: Consumer,
 }
@@ -146,7 +149,7 @@ impl RabbitInner {
 
     /// Serves one connection until it breaks, which is an error, or until `stop`.
     async fn serve(&self, opened: Opened, stop: &CancellationToken) -> Result<(), LinkFailure> {
-        let Opened { connection, session, mut events } = opened;
+        let Opened { connection, socket: _socket, session, mut events } = opened;
         self.slot.up(Arc::clone(&session));
         self.link.up(Part::Sending);
         let ended = self.consume(&session, &mut events, stop).await;
@@ -229,7 +232,7 @@ impl RabbitInner {
     /// Opens a connection, declares its topology and starts the consumer of announcements.
     async fn open(&self, number: u64) -> lapin::Result<Opened> {
         let properties = ConnectionProperties::default().with_connection_name("prompt-ledger".into());
-        let connection = Connection::connect_uri(self.uri.clone(), properties).await?;
+        let (connection, socket) = connect(self.uri.clone(), properties).await?;
         let (hints, publishing) = (connection.create_channel().await?, connection.create_channel().await?);
         let (consuming, listening) = (connection.create_channel().await?, connection.create_channel().await?);
         for channel in [&hints, &publishing] {
@@ -253,7 +256,7 @@ impl RabbitInner {
         for queue in &self.queues {
             session.declare(&queue.name).await?;
         }
-        Ok(Opened { connection, session: Arc::new(session), events })
+        Ok(Opened { connection, socket, session: Arc::new(session), events })
     }
 }
 

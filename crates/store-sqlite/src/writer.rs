@@ -171,16 +171,17 @@ impl Writer {
         if self.shared.state().closed {
             return Err(error::unavailable());
         }
-        // Cleared first, so that a failure which comes meanwhile is kept.
-        if self.shared.failing.swap(false, Ordering::AcqRel) {
-            let written =
-                self.write(|connection| connection.execute(REWRITE, []).map(drop).map_err(error::store)).await;
-            if written.is_err() {
-                self.shared.failing.store(true, Ordering::Release);
-            }
-            return written;
+        if !self.shared.failing.load(Ordering::Acquire) {
+            return Ok(());
         }
-        Ok(())
+        let shared = Arc::clone(&self.shared);
+        let rewrite = move |connection: &Connection| {
+            let written = connection.execute(REWRITE, []).map(drop).map_err(error::store);
+            // Here, since the caller may leave. Where the commit fails, that is noted after it.
+            shared.failing.store(written.is_err(), Ordering::Release);
+            written
+        };
+        self.write(rewrite).await
     }
 
     /// Accepts no more jobs, commits the accepted ones, and closes the connection.

@@ -57,3 +57,32 @@ async fn a_job_that_panics_takes_its_batch_with_it_and_nothing_else() {
     writer.close().await;
     assert_eq!(writer.check().await.unwrap_err().reason(), Reason::StoreUnavailable);
 }
+
+/// A check whose caller leaves tells the next one what it found.
+#[tokio::test]
+async fn a_failure_is_told_until_a_page_is_written_also_where_a_check_is_given_up() {
+    let (_directory, _file, writer) = open();
+    let run = |sql: &'static str| move |connection: &Connection| connection.execute_batch(sql).map_err(error::store);
+    writer
+        .write(run("CREATE TABLE revisions (scope, revision); INSERT INTO revisions VALUES ('keys', 1)"))
+        .await
+        .unwrap();
+    let full = "CREATE TRIGGER full BEFORE UPDATE ON revisions BEGIN SELECT RAISE(ABORT, 'the disk is full'); END";
+    writer.write(run(full)).await.unwrap();
+    writer.shared.failing.store(true, Ordering::Release);
+    let (go_on, wait) = std::sync::mpsc::channel::<()>();
+    let mut before = std::pin::pin!(writer.write(move |_| Ok(wait.recv().is_err())));
+    assert!(futures::poll!(before.as_mut()).is_pending());
+    {
+        let mut check = std::pin::pin!(writer.check());
+        assert!(futures::poll!(check.as_mut()).is_pending());
+    }
+    drop(go_on);
+    before.await.unwrap();
+    // Behind it in the queue.
+    writer.write(|_| Ok(())).await.unwrap();
+    assert!(writer.check().await.is_err(), "it was found, and told to nobody");
+    writer.write(run("DROP TRIGGER full")).await.unwrap();
+    writer.check().await.unwrap();
+    writer.check().await.unwrap();
+}

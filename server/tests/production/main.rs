@@ -15,6 +15,7 @@ mod dispatch;
 mod failovers;
 mod faults;
 mod figures;
+mod given_up;
 mod kit;
 mod labels;
 mod limits;

@@ -21,7 +21,7 @@ use prompt_ledger_domain::{Error, Result, limits};
 use prompt_ledger_engine::Runner;
 use prompt_ledger_observe::executions::{self as observe, EndedExecution};
 use prompt_ledger_queue::{Hint, Outbox};
-use prompt_ledger_store::{ExecutionFilter, ExecutionReader, ExecutionWriter, ListPosition, Walked};
+use prompt_ledger_store::{Canceling, ExecutionFilter, ExecutionReader, ExecutionWriter, ListPosition, Walked};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -140,26 +140,31 @@ impl ExecutionService {
     /// Requests an execution's cancellation, and returns the execution once the request is durable.
     pub async fn cancel(&self, caller: &Caller, id: ExecutionId, reason: String) -> Result<Execution> {
         let reason = field::text("reason", reason, limits::SHORT_TEXT_BYTES)?;
-        let canceling = self.store.cancel(caller.project.id, id, &reason).await?;
-        match canceling.event {
-            Some(event) => {
-                let Execution { mode, created_at, prompt_name, .. } = &canceling.execution;
-                observe::ended(EndedExecution {
-                    mode: Some(*mode),
-                    status: event.to,
-                    error_type: event.error_type,
-                    prompt: prompt_name,
-                    took: Some(event.at.since(*created_at)),
-                });
-                self.runner.publisher.changed(id, event);
+        let (store, runner, project) = (Arc::clone(&self.store), self.runner.clone(), caller.project.id);
+        // In a task of its own: when the caller goes away its future is dropped, at any await, but what is recorded must be
+        // counted and published.
+        let canceled = self.running.spawn(async move {
+            let Canceling { execution, event } = store.cancel(project, id, &reason).await?;
+            match event {
+                Some(event) => {
+                    observe::ended(EndedExecution {
+                        mode: Some(execution.mode),
+                        status: event.to,
+                        error_type: event.error_type,
+                        prompt: &execution.prompt_name,
+                        took: Some(event.at.since(execution.created_at)),
+                    });
+                    runner.publisher.changed(id, event);
+                }
+                None if execution.status == Status::Running => {
+                    runner.heartbeat.cancel(id);
+                    runner.publisher.cancel(id);
+                }
+                None => {}
             }
-            None if canceling.execution.status == Status::Running => {
-                self.runner.heartbeat.cancel(id);
-                self.runner.publisher.cancel(id);
-            }
-            None => {}
-        }
-        Ok(canceling.execution)
+            Ok(execution)
+        });
+        canceled.await.map_err(Error::internal)?
     }
 
     /// Up to `limit` executions created before `before`, newest first; with their texts where `texts` is set.

@@ -4,6 +4,7 @@ mod answer;
 mod body;
 mod budget;
 mod calls;
+mod clients;
 mod coding;
 mod counts;
 mod endpoint;
@@ -36,6 +37,7 @@ pub(crate) use self::answer::{AnswerSoFar, ReadDocument};
 use self::body::{ResponseBody, Silence};
 pub use self::budget::BodyBudget;
 use self::budget::BodyRoom;
+use self::clients::Clients;
 pub(crate) use self::counts::PromptCount;
 pub use self::endpoint::Endpoint;
 use self::form::Forms;
@@ -60,10 +62,10 @@ pub(crate) struct Protocol {
     pub(crate) key: (HeaderName, &'static str),
 }
 
-/// A connection pool to one provider.
+/// The connections to one provider.
 #[derive(Debug)]
 pub(crate) struct Http {
-    client: Client,
+    clients: Clients,
     url: Url,
     /// Sent with every call.
     headers: HeaderMap,
@@ -88,7 +90,6 @@ impl Http {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         // Without it, RFC 9110 lets a server choose any coding.
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        let client = endpoint.client(&url)?;
         let place = match (url.host_str().unwrap_or_default(), url.port()) {
             (host, None) => host.to_owned(),
             (host, Some(port)) => format!("{host}:{port}"),
@@ -96,7 +97,7 @@ impl Http {
         let others = endpoint.headers.iter().map(|(_, value)| value);
         let redactor = Arc::new(Redactor::new(endpoint.api_key.as_ref(), others));
         Ok(Self {
-            client,
+            clients: Clients::new(endpoint.clone(), url.clone())?,
             url,
             headers,
             place: place.into(),
@@ -220,12 +221,13 @@ impl Http {
     ) -> Result<(), CallFault> {
         let body =
             write(form, streams).map_err(|error| CallFault::new(ErrorType::InvalidRequest, error.to_string()))?;
+        let client = self.clients.one().await;
         so_far.requests += 1;
         if let Some(sink) = &mut sink {
             sink.told(so_far.details(&self.redactor));
         }
         let silence = if streams { self.silence(call.timeout, Instant::now()) } else { None };
-        let opening = self.open(body, call.trace, silence, so_far);
+        let opening = self.open(&client, body, call.trace, silence, so_far);
         let (body, retry_after) = match silence {
             Some(silence) => silence.first(opening).await?,
             None => opening.await?,
@@ -250,6 +252,7 @@ impl Http {
     /// where the connection's end says that it was not looked at.
     async fn open(
         &self,
+        client: &Client,
         body: Vec<u8>,
         trace: Option<TraceParent>,
         silence: Option<Silence>,
@@ -262,7 +265,7 @@ impl Http {
             request.headers_mut().entry(TRACEPARENT).or_insert(value);
         }
         *request.body_mut() = Some(body.into());
-        let response = self.client.execute(request).await.map_err(|error| {
+        let response = client.execute(request).await.map_err(|error| {
             // Nothing was sent where there was no connection.
             so_far.requests -= i32::from(error.is_connect());
             broken(&self.place, &error)

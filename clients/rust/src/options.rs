@@ -192,6 +192,9 @@ impl Options {
         let endpoint = endpoint
             .connect_timeout(self.connect_timeout)
             .tcp_nodelay(true)
+            // Data of calls that were given up counts as an error once more of them are given up than are remembered; at a limit the
+            // connection would be closed under all its calls.
+            .http2_max_local_error_reset_streams(None)
             .http2_keep_alive_interval(Duration::from_secs(20))
             .keep_alive_timeout(Duration::from_secs(10))
             .initial_stream_window_size(STREAM_WINDOW)

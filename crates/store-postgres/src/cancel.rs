@@ -42,11 +42,9 @@ pub(super) async fn cancel(
     id: ExecutionId,
     reason: &str,
 ) -> Result<Canceling> {
-    let (execution, event) = patiently(|_| async move {
-        let event = ask(writes, project, id, reason).await?;
-        Ok((read::get(calls, project, id).await?, event))
-    })
-    .await?;
+    let event = patiently(|_| ask(writes, project, id, reason)).await?;
+    // Repeated by itself: the event of a request is returned once.
+    let execution = patiently(|_| read::get(calls, project, id)).await?;
     answer(id, execution, event)
 }
 

@@ -4,6 +4,7 @@
 
 mod code_prompts;
 mod errors;
+mod given_up;
 mod preparation;
 mod prompt_calls;
 mod prompts;

@@ -33,12 +33,12 @@ async fn a_closed_terminal_ends_it_in_order_unless_it_was_started_to_outlive_tha
         script
     };
     // What started the tests may ignore the signal itself.
-    let ends = server(&script("terminal", "exec env --default-signal=HUP")).start().await;
+    let ends = server(script("terminal", "exec env --default-signal=HUP")).start().await;
     ends.signal("HUP");
     let ended = ends.ended().await;
     assert!(ended.status.success() && ended.output.iter().any(|line| line.contains("shut down")), "{ended:?}");
 
-    let stays = server(&script("nohup", "trap '' HUP\nexec")).start().await;
+    let stays = server(script("nohup", "trap '' HUP\nexec")).start().await;
     stays.signal("HUP");
     stays.active("greet", "hello").await;
     let ended = stays.terminate().await;

@@ -21,8 +21,10 @@ use super::words::sent_at;
 const STREAMS: usize = 512;
 const WORDS: usize = 250;
 const PACE: Duration = Duration::from_millis(20);
-/// Streams begin spread over the pace, so that their words do not come at once.
-const PHASES: usize = 20;
+/// Streams begin a few at a time, so that their words do not come at once.
+const GROUPS: usize = 100;
+/// Between two groups: a little more than the pace, so that the groups' words come between each other's.
+const APART: Duration = Duration::from_millis(21);
 /// Text that the server publishes as one piece, measured from the piece before.
 const COALESCED: Duration = Duration::from_millis(25);
 
@@ -36,11 +38,6 @@ struct Lateness {
 impl Lateness {
     fn new() -> std::io::Result<Self> {
         Ok(Self { first: Times::new()?, later: Times::new()? })
-    }
-
-    fn add(&mut self, other: Self) -> std::io::Result<()> {
-        self.first.add(other.first)?;
-        self.later.add(other.later)
     }
 
     fn say(&self, name: &str, beside: Option<&Self>, cpu: Option<f64>) {
@@ -58,36 +55,35 @@ impl Lateness {
     }
 }
 
-/// The pieces of one text, as they are read.
-struct TimedText {
-    /// The least time between two pieces where they are written.
-    window: Duration,
-    /// How long the first word was on its way.
-    way: Option<Duration>,
-    last: Option<SystemTime>,
-    late: Lateness,
+/// One piece of a text, as it was read.
+struct Piece {
+    read: SystemTime,
+    /// When its first and its last word were sent.
+    first: SystemTime,
+    last: SystemTime,
 }
 
+/// The pieces of one text.
+#[derive(Default)]
+struct TimedText(Vec<Piece>);
+
 impl TimedText {
-    fn new(window: Duration) -> std::io::Result<Self> {
-        Ok(Self { window, way: None, last: None, late: Lateness::new()? })
+    fn read(&mut self, text: &str, read: SystemTime) {
+        let mut sent = sent_at(text);
+        if let Some(first) = sent.next() {
+            self.0.push(Piece { read, first, last: sent.last().unwrap_or(first) });
+        }
     }
 
-    /// A piece was read. It was due when its first word was sent, and no earlier than a window after the piece before was
-    /// written, which was the way before it was read.
-    fn read(&mut self, text: &str, now: SystemTime) {
-        let Some(sent) = sent_at(text).next() else { return };
-        let due = match (self.last.replace(now), self.way) {
-            (Some(last), Some(way)) => sent.max(last - way + self.window),
-            _ => sent,
-        };
-        let late = now.duration_since(due).unwrap_or_default();
-        match self.way {
-            None => {
-                self.way = Some(late);
-                self.late.first.record(late);
-            }
-            Some(_) => self.late.later.record(late),
+    /// How late each piece was read. It was due when its first word was sent, and no earlier than a window after the piece before
+    /// was written; that is when it was read, less the shortest way that any word had.
+    fn record(&self, window: Duration, into: &mut Lateness) {
+        let since = |later: SystemTime, earlier: SystemTime| later.duration_since(earlier).unwrap_or_default();
+        let Some(way) = self.0.iter().map(|piece| since(piece.read, piece.last)).min() else { return };
+        let [first, later @ ..] = &*self.0 else { return };
+        into.first.record(since(first.read, first.first));
+        for (before, piece) in self.0.iter().zip(later) {
+            into.later.record(since(piece.read, piece.first.max(before.read - way + window)));
         }
     }
 }
@@ -102,40 +98,44 @@ impl TextSink for TimedText {
 async fn read<M>(
     mut stream: Streaming<M>,
     event: fn(M) -> Option<v1::ExecutionEvent>,
-) -> Result<Lateness, FigureError> {
-    let mut text = TimedText::new(COALESCED)?;
+) -> Result<TimedText, FigureError> {
+    let mut text = TimedText::default();
     while let Some(message) = stream.message().await? {
         if let Some(Kind::TextDelta(delta)) = event(message).and_then(|event| event.kind) {
             text.push(&delta.text);
         }
     }
-    Ok(text.late)
+    Ok(text)
 }
 
-/// Lets the model's calls begin to write, spread over the pace, once all are there; then all texts are read to their end.
+/// Lets the model's calls begin to write, group by group, once all are there; then all texts are read to their end.
 /// Returns with them the CPU time of these processes meanwhile, in seconds.
 async fn written(
     gates: &[Gate],
-    mut reading: JoinSet<Result<Lateness, FigureError>>,
+    mut reading: JoinSet<Result<TimedText, FigureError>>,
     processes: &[u32],
+    window: Duration,
 ) -> Result<(Lateness, f64), FigureError> {
     let cpu = || processes.iter().map(|process| cpu_seconds(*process)).sum::<f64>();
     let before = cpu();
-    let mut ticks = tokio::time::interval(PACE / u32::try_from(PHASES)?);
+    let mut ticks = tokio::time::interval(APART);
     for gate in gates {
         ticks.tick().await;
         gate.open();
     }
     let mut all = Lateness::new()?;
-    while let Some(late) = reading.join_next().await {
-        all.add(late??)?;
+    let mut texts = Vec::new();
+    while let Some(text) = reading.join_next().await {
+        texts.push(text??);
     }
-    Ok((all, cpu() - before))
+    let cpu = cpu() - before;
+    texts.iter().for_each(|text| text.record(window, &mut all));
+    Ok((all, cpu))
 }
 
-/// Has the model hold its next calls, in turns for each phase.
+/// Has the model hold its next calls, in turns for each group.
 fn held(model: &FakeModel) -> Vec<Gate> {
-    let gates: Vec<_> = std::iter::repeat_with(Gate::new).take(PHASES).collect();
+    let gates: Vec<_> = std::iter::repeat_with(Gate::new).take(GROUPS).collect();
     for gate in gates.iter().cycle().take(STREAMS) {
         model.next(Reply::clock(WORDS, PACE).held(gate));
     }
@@ -149,13 +149,13 @@ async fn alone(model: &FakeModel) -> Result<Lateness, FigureError> {
     for _ in 0..STREAMS {
         let provider = Arc::clone(&provider);
         reading.spawn(async move {
-            let mut text = TimedText::new(Duration::ZERO)?;
+            let mut text = TimedText::default();
             call(&provider, Some(&mut text)).await?;
-            Ok(text.late)
+            Ok(text)
         });
     }
     model.wait_for_calls(calls + STREAMS).await;
-    Ok(written(&gates, reading, &[]).await?.0)
+    Ok(written(&gates, reading, &[], Duration::ZERO).await?.0)
 }
 
 /// Texts of executions that the server runs within the call, and of those that are submitted and watched.
@@ -178,7 +178,7 @@ pub(super) async fn run(server: &Ledger, worker: Option<u32>, model: &FakeModel,
         });
     }
     model.wait_for_calls(calls + STREAMS).await;
-    let (late, cpu) = written(&gates, reading, &[server.pid()]).await?;
+    let (late, cpu) = written(&gates, reading, &[server.pid()], COALESCED).await?;
     late.say("StreamExecution, added", Some(&alone), micros(cpu));
 
     let (gates, calls, mut reading) = (held(model), model.calls(), JoinSet::new());
@@ -192,7 +192,7 @@ pub(super) async fn run(server: &Ledger, worker: Option<u32>, model: &FakeModel,
     }
     model.wait_for_calls(calls + STREAMS).await;
     let processes: Vec<_> = [Some(server.pid()), worker].into_iter().flatten().collect();
-    let (late, cpu) = written(&gates, reading, &processes).await?;
+    let (late, cpu) = written(&gates, reading, &processes, COALESCED).await?;
     late.say("submitted and watched, added", Some(&alone), micros(cpu));
     println!("    aims at p99                  first word 1 ms, a later word 0.3 ms; CPU 15 us a word");
     Ok(())
@@ -207,13 +207,14 @@ mod tests {
     #[test]
     fn a_word_is_late_beyond_the_time_at_which_its_piece_was_due() {
         let at = |millis| UNIX_EPOCH + Duration::from_millis(millis);
-        let mut text = TimedText::new(Duration::from_millis(25)).unwrap();
-        // On its way for 2 ms; held back to 25 ms after the piece before, and 1 ms late; sent later than that, and 3 ms late.
-        for (sent, read) in [(1_000, 1_002), (1_020, 1_026), (1_090, 1_093)] {
+        let mut text = TimedText::default();
+        // On its way for 4 ms; held back to 25 ms after the piece before, and 1 ms late; sent later than that, on its way for 2 ms.
+        for (sent, read) in [(1_000, 1_004), (1_020, 1_028), (1_090, 1_092)] {
             text.read(&format!("{} ", sent * 1_000), at(read));
         }
-        let late = |times: &Times, quantile| times.quantile(quantile).round();
-        let TimedText { late: Lateness { first, later }, .. } = &text;
-        assert_eq!((late(first, 1.0), late(later, 0.5), late(later, 1.0)), (2.0, 1.0, 3.0));
+        let mut late = Lateness::new().unwrap();
+        text.record(Duration::from_millis(25), &mut late);
+        let millis = |times: &Times, quantile| times.quantile(quantile).round();
+        assert_eq!((millis(&late.first, 1.0), millis(&late.later, 0.5), millis(&late.later, 1.0)), (4.0, 1.0, 2.0));
     }
 }

@@ -23,6 +23,8 @@ use crate::event_publisher::EventPublisher;
 
 /// Text written within this time is published as one piece. The first piece after a pause is published at once.
 const COALESCED: Duration = Duration::from_millis(25);
+/// Timers fire at most so much late, on a machine that is not busy.
+const TIMER_STEP: Duration = Duration::from_millis(1);
 /// How long a text request from another process is valid; requests are renewed every five seconds.
 pub const ASKED_FOR: Duration = Duration::from_secs(12);
 
@@ -276,7 +278,7 @@ impl TextWriter {
         async move {
             loop {
                 live.wrote.notified().await;
-                let due = live.state().told_at.map(|at| at + COALESCED);
+                let due = live.state().told_at.map(|at| at + COALESCED.saturating_sub(TIMER_STEP));
                 if let Some(due) = due {
                     tokio::time::sleep_until(due).await;
                 }

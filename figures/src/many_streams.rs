@@ -56,7 +56,7 @@ impl Lateness {
 }
 
 /// One piece of a text, as it was read.
-struct Piece {
+struct PieceTimes {
     read: SystemTime,
     /// When its first and its last word were sent.
     first: SystemTime,
@@ -65,13 +65,13 @@ struct Piece {
 
 /// The pieces of one text.
 #[derive(Default)]
-struct TimedText(Vec<Piece>);
+struct TimedText(Vec<PieceTimes>);
 
 impl TimedText {
     fn read(&mut self, text: &str, read: SystemTime) {
         let mut sent = sent_at(text);
         if let Some(first) = sent.next() {
-            self.0.push(Piece { read, first, last: sent.last().unwrap_or(first) });
+            self.0.push(PieceTimes { read, first, last: sent.last().unwrap_or(first) });
         }
     }
 

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
-use prompt_ledger_client::{Client, ClientKey, LedgerError, Options, OptionsError, is_loopback, without_user};
+use prompt_ledger_client::{
+    Client, ClientKey, LedgerError, Options, OptionsError, is_loopback, is_plain_http, without_user,
+};
 use tonic::transport::Uri;
 use tonic::{Request, Response, Status};
 
@@ -141,8 +143,7 @@ pub(crate) fn content(option: &str, path: &Path) -> Result<String, CommandError>
 /// Refuses options of TLS, each with whether it was given, beside a server that is called without.
 pub(crate) fn encrypted(server: &str, options: &[(&str, bool)]) -> Result<(), CommandError> {
     let given: Vec<&str> = options.iter().filter(|(_, given)| *given).map(|(option, _)| *option).collect();
-    let is_plain = server.parse::<Uri>().is_ok_and(|url| url.scheme_str() == Some("http"));
-    if given.is_empty() || !is_plain {
+    if given.is_empty() || !is_plain_http(server) {
         return Ok(());
     }
     let given = given.join(", ");

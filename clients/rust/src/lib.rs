@@ -107,7 +107,7 @@ pub use prompt_ledger_proto::v1;
 pub use prompts::Prompts;
 /// Protobuf's own messages, such as `Struct`, that those of the contract are made of.
 pub use prost_types;
-pub use server_address::{is_loopback, without_user};
+pub use server_address::{is_loopback, is_plain_http, without_user};
 pub use tail::Tail;
 /// Of which are the types of interceptors, and the codes of errors.
 pub use tonic;

@@ -11,7 +11,8 @@ pub fn is_loopback(url: &Uri) -> bool {
 }
 
 /// Whether a server of this URL is called without TLS. One that cannot be parsed is none.
-pub(crate) fn is_plain_http(url: &str) -> bool {
+#[must_use]
+pub fn is_plain_http(url: &str) -> bool {
     url.parse::<Uri>().is_ok_and(|url| url.scheme_str() == Some("http"))
 }
 

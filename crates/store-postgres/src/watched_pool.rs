@@ -128,8 +128,8 @@ impl<'p> Executor<'p> for &WatchedPool {
 mod tests {
     use std::task::Poll;
 
-    use sqlx::Row as _;
     use sqlx::postgres::PgPoolOptions;
+    use sqlx::{Connection as _, PgConnection, Row as _};
 
     use super::super::error;
     use super::super::kept::KeptConnections;
@@ -187,12 +187,22 @@ mod tests {
         .await
     }
 
-    /// Commits of transactions that write to `slow` take a moment, so that the driver has to wait for them.
+    /// Advisory locks of the database, one for each test that makes a statement wait.
+    const LOCKS: [i64; 2] = [4_393_001, 4_393_002];
+
+    /// A connection that holds this lock of the database while it lives.
+    async fn held(lock: i64) -> PgConnection {
+        let mut holder = PgConnection::connect_with(&pool().connect_options()).await.unwrap();
+        sqlx::query("SELECT pg_advisory_lock($1)").bind(lock).execute(&mut holder).await.unwrap();
+        holder
+    }
+
+    /// Commits of transactions that write to `slow` wait for the first lock.
     const SLOW_COMMIT: &str = "CREATE TEMPORARY TABLE slow (n integer);
-        CREATE FUNCTION pg_temp.pause() RETURNS trigger LANGUAGE plpgsql AS
-            $$ BEGIN PERFORM pg_sleep(0.005); RETURN NULL; END $$;
-        CREATE CONSTRAINT TRIGGER pause AFTER INSERT ON slow DEFERRABLE INITIALLY DEFERRED
-            FOR EACH ROW EXECUTE FUNCTION pg_temp.pause()";
+        CREATE FUNCTION pg_temp.wait() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN PERFORM pg_advisory_xact_lock(4393001); RETURN NULL; END $$;
+        CREATE CONSTRAINT TRIGGER wait AFTER INSERT ON slow DEFERRABLE INITIALLY DEFERRED
+            FOR EACH ROW EXECUTE FUNCTION pg_temp.wait()";
 
     /// A pool that gives its only connection out as it was returned, and the log of this thread.
     fn as_returned() -> (WatchedPool, tempfile::NamedTempFile, tracing::subscriber::DefaultGuard) {
@@ -227,9 +237,14 @@ mod tests {
     async fn a_commit_is_not_rolled_back_where_its_caller_leaves() {
         let (pool, log, _logging) = as_returned();
         sqlx::raw_sql(SLOW_COMMIT).execute(&mut *pool.acquire().await.unwrap()).await.unwrap();
+        let holder = held(LOCKS[0]).await;
         let mut transaction = pool.begin().await.unwrap();
         sqlx::query("INSERT INTO slow VALUES (1)").execute(&mut *transaction).await.unwrap();
-        assert!(polled(1, error::commit(transaction)).await.is_none(), "it commits without a wait");
+        {
+            let mut commits = std::pin::pin!(error::commit(transaction));
+            assert!(futures::poll!(commits.as_mut()).is_pending());
+        }
+        holder.close().await.unwrap();
         assert!(is_alone(&pool).await);
         let slow: i64 = sqlx::query_scalar("SELECT count(*) FROM slow").fetch_one(&pool).await.unwrap();
         assert_eq!((slow, std::fs::read_to_string(log.path()).unwrap()), (1, String::new()));
@@ -240,11 +255,14 @@ mod tests {
         let kept = KeptConnections::new(pool(), 1, &Arc::new(Writability::default()));
         kept.fetch_all(sqlx::query("SELECT 1")).await.unwrap();
         assert_eq!(ObservedPool::use_now(&kept), used(0, 1, 0));
-        let mut first = std::pin::pin!(kept.fetch_all(sqlx::query("SELECT pg_sleep(0.01)")));
+        let holder = held(LOCKS[1]).await;
+        let waits = sqlx::query("SELECT pg_advisory_lock($1)").bind(LOCKS[1]);
+        let mut first = std::pin::pin!(kept.fetch_all(waits));
         let mut second = std::pin::pin!(kept.fetch_all(sqlx::query("SELECT 1")));
         assert!(futures::poll!(first.as_mut()).is_pending() && futures::poll!(second.as_mut()).is_pending());
         let PoolUse { in_use, waiting, .. } = ObservedPool::use_now(&kept);
         assert!(in_use == 1 && waiting > 0, "{waiting}");
+        holder.close().await.unwrap();
         let (first, second) = futures::join!(first, second);
         assert!(first.is_ok() && second.is_ok());
         kept.close().await;

@@ -28,7 +28,7 @@ use crate::grpc::registry::RegistryApi;
 
 use crate::http::gate::{self, HttpGate};
 use crate::http::{Api, HttpFront};
-use crate::net::serve::{CONNECTION_WINDOW, HEADER_BYTES, KEEPALIVE, KEEPALIVE_TIMEOUT, RESETS, STREAM_WINDOW};
+use crate::net::serve::{CONNECTION_WINDOW, HEADER_BYTES, KEEPALIVE, KEEPALIVE_TIMEOUT, PENDING_RESETS, STREAM_WINDOW};
 use crate::service::Authenticator;
 
 /// The largest response message, encoded, in bytes: an execution is under 3 MiB, a page about 2 MiB and one row more.
@@ -109,7 +109,7 @@ fn routes(
     };
     let routes = Server::builder()
         .max_concurrent_streams(config.max_streams)
-        .http2_max_pending_accept_reset_streams(Some(RESETS))
+        .http2_max_pending_accept_reset_streams(Some(PENDING_RESETS))
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .http2_max_header_list_size(HEADER_BYTES)

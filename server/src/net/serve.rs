@@ -25,7 +25,7 @@ pub const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
 /// Calls of a connection that were given up before they were accepted; more of them at once end it, as an attack. A client that
 /// starts hundreds of calls and gives them up with the first answer is none.
-pub const RESETS: usize = 256;
+pub const PENDING_RESETS: usize = 256;
 
 /// The largest header list of a call, in bytes as HTTP/2 counts them: name, value and 32 for each header. gRPC clients
 /// send under 2 KiB, browsers a little more.
@@ -77,7 +77,7 @@ pub async fn serve(
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(max_streams)
-        .max_pending_accept_reset_streams(RESETS)
+        .max_pending_accept_reset_streams(PENDING_RESETS)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_header_list_size(HEADER_BYTES)

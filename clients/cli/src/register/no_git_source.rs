@@ -1,3 +1,5 @@
+//! What a user does where git knows no source.
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 

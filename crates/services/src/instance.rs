@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::unique;
+use super::{signals, unique};
 
 /// Bounds the wait until the service is ready.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -54,17 +54,24 @@ impl Instance {
         std::fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 
-    /// Sends a signal to the process and all of its children.
-    pub(super) fn signal(&self, name: &str) {
+    /// Stops the process and all of its children; none of them runs when this returns.
+    pub(super) fn pause(&self) {
         if let Some(child) = &self.child {
-            send(name, &family(child.id()));
+            signals::pause(child.id());
+        }
+    }
+
+    /// Lets the process and all of its children go on.
+    pub(super) fn resume(&self) {
+        if let Some(child) = &self.child {
+            signals::resume(child.id());
         }
     }
 
     /// Sends a signal to the process alone, and waits for its end.
     pub(super) fn end(&mut self, name: &str) {
         let Some(mut child) = self.child.take() else { return };
-        let _ = Command::new("kill").args([format!("-{name}"), child.id().to_string()]).status();
+        signals::send(name, &[child.id()]);
         let began = Instant::now();
         while matches!(child.try_wait(), Ok(None)) && began.elapsed() < Duration::from_secs(10) {
             std::thread::sleep(POLL_INTERVAL);
@@ -76,15 +83,10 @@ impl Instance {
     /// Sends SIGKILL to the process and all of its children.
     pub(super) fn kill(&mut self) {
         let Some(mut child) = self.child.take() else { return };
-        let family = stopped_family(child.id());
-        send("KILL", &family);
-        let _ = child.kill();
+        let family = signals::kill(child.id());
         let _ = child.wait();
         // Its children keep shared resources until they have ended too.
-        let began = Instant::now();
-        while family.iter().any(|pid| lives(*pid)) && began.elapsed() < Duration::from_secs(10) {
-            std::thread::sleep(POLL_INTERVAL);
-        }
+        signals::wait_until_ended(&family);
     }
 }
 
@@ -105,45 +107,6 @@ pub fn free_port() -> u16 {
             return port;
         }
     }
-}
-
-fn send(signal: &str, family: &[u32]) {
-    let family = family.iter().map(ToString::to_string);
-    let _ = Command::new("kill").arg(format!("-{signal}")).args(family).stderr(Stdio::null()).status();
-}
-
-/// Whether a process runs; a zombie does not.
-fn lives(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.trim_start().starts_with('Z'))
-}
-
-/// A process and its descendants, stopped first, so that none starts another one after it was listed.
-fn stopped_family(pid: u32) -> Vec<u32> {
-    let mut stopped = Vec::new();
-    loop {
-        let family = family(pid);
-        if family == stopped {
-            return family;
-        }
-        send("STOP", &family);
-        stopped = family;
-    }
-}
-
-/// A process and its descendants.
-fn family(pid: u32) -> Vec<u32> {
-    let mut family = vec![pid];
-    let mut next = 0;
-    while let Some(parent) = family.get(next).copied() {
-        next += 1;
-        let tasks = std::fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten();
-        for task in tasks {
-            let children = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
-            family.extend(children.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
-        }
-    }
-    family
 }
 
 /// A command run as this user where we are root.

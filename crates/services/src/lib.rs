@@ -12,6 +12,7 @@ mod prometheus;
 mod proxy;
 mod rabbit;
 mod redis;
+pub mod signals;
 
 use std::process::Command;
 

@@ -137,14 +137,14 @@ impl Postgres {
         run(&mut self.0).await;
     }
 
-    /// Sends SIGSTOP to all of its processes.
+    /// Stops all of its processes: connections stay open, and nothing is answered.
     pub fn pause(&self) {
-        self.0.signal("STOP");
+        self.0.pause();
     }
 
-    /// Sends SIGCONT to all of its processes.
+    /// Lets all of its processes go on.
     pub fn resume(&self) {
-        self.0.signal("CONT");
+        self.0.resume();
     }
 }
 

@@ -64,14 +64,14 @@ impl Rabbit {
         self.instance.start(&mut command, greets).await;
     }
 
-    /// Sends SIGSTOP to all of its processes.
+    /// Stops all of its processes: connections stay open, and nothing is answered.
     pub fn pause(&self) {
-        self.instance.signal("STOP");
+        self.instance.pause();
     }
 
-    /// Sends SIGCONT to all of its processes.
+    /// Lets all of its processes go on.
     pub fn resume(&self) {
-        self.instance.signal("CONT");
+        self.instance.resume();
     }
 }
 

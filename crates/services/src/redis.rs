@@ -48,14 +48,14 @@ impl Redis {
         assert_eq!(ask(self.0.port, "FLUSHALL").await.as_deref(), Some("+OK"));
     }
 
-    /// Sends SIGSTOP: connections stay open, and nothing is answered.
+    /// Stops it: connections stay open, and nothing is answered.
     pub fn pause(&self) {
-        self.0.signal("STOP");
+        self.0.pause();
     }
 
-    /// Sends SIGCONT.
+    /// Lets it go on.
     pub fn resume(&self) {
-        self.0.signal("CONT");
+        self.0.resume();
     }
 }
 

@@ -5,6 +5,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use prompt_ledger_services::signals;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::Child;
 use tokio::sync::watch;
@@ -139,11 +140,13 @@ impl Process {
         assert!(found, "the process said nothing of the kind: {:#?}", self.output.lines());
     }
 
-    /// Sends a signal by name: `TERM`, `INT`, `STOP`, `CONT`, `KILL`.
+    /// Sends a signal by name: `TERM`, `INT`, `STOP`, `CONT`, `KILL`. After `STOP` none of its threads runs.
     pub fn signal(&self, name: &str) {
         let Some(pid) = self.child.id() else { return };
-        let script = format!("kill -{name} {pid}");
-        let _ = Command::new("sh").args(["-c", &script]).stderr(Stdio::null()).status();
+        match name {
+            "STOP" => signals::pause(pid),
+            _ => signals::send(name, &[pid]),
+        }
     }
 
     /// Waits for its end.

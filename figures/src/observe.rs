@@ -70,7 +70,7 @@ async fn measure() -> Result<(), FigureError> {
 /// A server that shows nothing and one that shows everything, in turns.
 async fn beside(pair: &[Setup; 2], callers: usize) -> Result<(), FigureError> {
     let (mut p50, mut rate, mut ratios) = ([vec![], vec![]], [vec![], vec![]], (vec![], vec![]));
-    let shown = [None, Some(metrics::addr(&pair[1].server.output()))];
+    let shown = [None, Some(metrics::served_at(pair[1].server.process()).await)];
     for round in 0..PAIRS {
         let mut of_round = [(0.0, 0.0); 2];
         for turn in 0..2 {

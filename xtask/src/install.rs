@@ -170,6 +170,8 @@ fn apt_install(packages: &[&str]) -> Result<()> {
             command.args(["-n", "env"]);
         }
         command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]);
+        // What fails is tried again, and who else installs is waited for.
+        command.args(["-o", "Acquire::Retries=5", "-o", "DPkg::Lock::Timeout=300"]);
         command
     };
     run("the list of packages", apt().arg("update"))?;

@@ -1,18 +1,20 @@
 //! A private service: a process with its children, a folder, a port.
 
+use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 use super::{signals, unique};
 
-/// Bounds the wait until the service is ready.
-const START_TIMEOUT: Duration = Duration::from_secs(60);
-const POLL_INTERVAL: Duration = Duration::from_millis(10);
+/// Bounds the wait until the service is ready, or has done as it was told.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(60);
+pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 #[derive(Debug)]
 pub(super) struct Instance {
@@ -42,7 +44,7 @@ impl Instance {
         while !ready(self.port).await {
             let ended = self.child.as_mut().and_then(|child| child.try_wait().unwrap());
             assert!(
-                ended.is_none() && began.elapsed() < START_TIMEOUT,
+                ended.is_none() && began.elapsed() < TIMEOUT,
                 "{command:?} is not ready ({ended:?}): {}",
                 self.log()
             );
@@ -68,12 +70,19 @@ impl Instance {
         }
     }
 
+    /// Sends a signal to the process alone.
+    pub(super) fn signal(&self, name: &str) {
+        if let Some(child) = &self.child {
+            signals::send(name, &[child.id()]);
+        }
+    }
+
     /// Sends a signal to the process alone, and waits for its end.
     pub(super) fn end(&mut self, name: &str) {
+        self.signal(name);
         let Some(mut child) = self.child.take() else { return };
-        signals::send(name, &[child.id()]);
         let began = Instant::now();
-        while matches!(child.try_wait(), Ok(None)) && began.elapsed() < Duration::from_secs(10) {
+        while matches!(child.try_wait(), Ok(None)) && began.elapsed() < TIMEOUT {
             std::thread::sleep(POLL_INTERVAL);
         }
         self.child = Some(child);
@@ -96,14 +105,19 @@ impl Drop for Instance {
     }
 }
 
-/// A port that nobody listens on, below the ephemeral range: no other process is given it while the service is down.
+/// A port that nobody listens on, below the ephemeral range: no other process is given it while the service is down. In
+/// this process each is given once.
+///
+/// # Panics
+/// Never, unless a test panicked in here.
 #[must_use]
 pub fn free_port() -> u16 {
     const FIRST: u16 = 10_000;
     const COUNT: u64 = 20_000;
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     loop {
         let port = FIRST + u16::try_from(unique() % COUNT).unwrap();
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() && GIVEN.lock().unwrap().insert(port) {
             return port;
         }
     }

@@ -4,8 +4,9 @@ use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 
-use super::instance::{Instance, as_user};
+use super::instance::{Instance, POLL_INTERVAL, TIMEOUT, as_user};
 use super::sql;
 
 /// A running Postgres. Dropping it ends it and removes its data.
@@ -86,7 +87,7 @@ impl Postgres {
         let rules =
             "local all all trust\nhost all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n";
         std::fs::write(self.0.path("data").join("pg_hba.conf"), rules).unwrap();
-        sql(&self.url(), "SELECT pg_reload_conf()");
+        self.reload();
     }
 
     /// From now on it speaks TLS with this certificate and key, in PEM form, where it is asked to.
@@ -101,7 +102,19 @@ impl Postgres {
             own(&path);
         }
         sql(&self.url(), "ALTER SYSTEM SET ssl = on");
+        self.reload();
+    }
+
+    /// Has it read its configuration again. Connections that are made from now on are served by that.
+    fn reload(&self) {
+        // A new connection inherits the time from the postmaster, which reads everything before it serves another one.
+        let loaded = || sql(&self.url(), "SELECT pg_conf_load_time()");
+        let (before, began) = (loaded(), Instant::now());
         sql(&self.url(), "SELECT pg_reload_conf()");
+        while loaded() == before {
+            assert!(began.elapsed() < TIMEOUT, "the configuration is not read again: {}", self.log());
+            std::thread::sleep(POLL_INTERVAL);
+        }
     }
 
     /// The process id of the postmaster.
@@ -122,6 +135,19 @@ impl Postgres {
     /// Sends SIGKILL to all of its processes.
     pub fn kill(&mut self) {
         self.0.kill();
+    }
+
+    /// Begins a fast shutdown: clients are disconnected, and new ones refused. [`Postgres::stop`] waits for its end.
+    ///
+    /// # Panics
+    /// When it goes on accepting clients.
+    pub async fn begin_stop(&self) {
+        self.0.signal("INT");
+        let began = Instant::now();
+        while accepts(self.0.port).await {
+            assert!(began.elapsed() < TIMEOUT, "it does not stop: {}", self.log());
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
     }
 
     /// Fast shutdown: clients are disconnected.
@@ -186,11 +212,13 @@ async fn run(instance: &mut Instance) {
     ] {
         command.args(["-c", setting]);
     }
-    let ready = async |port: u16| {
-        let mut ask = tokio::process::Command::new(binary("pg_isready"));
-        ask.args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()]).status().await.is_ok_and(|status| status.success())
-    };
-    instance.start(&mut command, ready).await;
+    instance.start(&mut command, accepts).await;
+}
+
+/// Whether a server accepts clients on this port.
+async fn accepts(port: u16) -> bool {
+    let mut ask = tokio::process::Command::new(binary("pg_isready"));
+    ask.args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()]).status().await.is_ok_and(|status| status.success())
 }
 
 /// The program, of the newest installed release, or from `PATH`.

@@ -1,11 +1,11 @@
 //! Signals to processes and their descendants.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Bounds the wait until processes have done as a signal says.
-const TIMEOUT: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(60);
 const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
 /// Stops a process and its descendants, and returns once none of their threads runs. After SIGSTOP alone the threads of
@@ -19,7 +19,7 @@ pub fn pause(pid: u32) {
 }
 
 /// Lets a process and its descendants go on.
-pub(super) fn resume(pid: u32) {
+pub fn resume(pid: u32) {
     send("CONT", &family(pid));
 }
 
@@ -64,16 +64,16 @@ pub fn send(signal: &str, pids: &[u32]) {
 
 /// Whether no thread of a process runs; so it is once it has ended.
 fn is_stopped(pid: u32) -> bool {
-    threads(pid).all(|thread| matches!(state(thread), None | Some('T' | 't' | 'X' | 'Z')))
+    threads(pid).all(|thread| matches!(state(&thread), None | Some('T' | 't' | 'X' | 'Z')))
 }
 
 /// Whether a process has ended; a zombie has.
 fn has_ended(pid: u32) -> bool {
-    matches!(state(format!("/proc/{pid}").into()), None | Some('X' | 'Z'))
+    matches!(state(Path::new(&format!("/proc/{pid}"))), None | Some('X' | 'Z'))
 }
 
 /// The letter of a process or a thread in its `stat`; none once it is gone.
-fn state(of: PathBuf) -> Option<char> {
+fn state(of: &Path) -> Option<char> {
     let stat = std::fs::read_to_string(of.join("stat")).ok()?;
     // The name before it may hold anything.
     stat.rsplit(')').next()?.trim_start().chars().next()
@@ -110,8 +110,11 @@ mod tests {
 
     impl Drop for Busy {
         fn drop(&mut self) {
-            kill(self.0.id());
-            self.0.wait().unwrap();
+            // The number of one that was waited for may be another's.
+            if matches!(self.0.try_wait(), Ok(None)) {
+                kill(self.0.id());
+                self.0.wait().unwrap();
+            }
         }
     }
 
@@ -123,7 +126,9 @@ mod tests {
         for _ in 0..5 {
             let mut busy = Busy(Command::new("sh").args(["-c", &script]).spawn().unwrap());
             let pid = busy.0.id();
+            let began = Instant::now();
             while family(pid).len() <= children {
+                assert!(began.elapsed() < TIMEOUT, "the shell has too few children");
                 std::thread::sleep(POLL_INTERVAL);
             }
             pause(pid);

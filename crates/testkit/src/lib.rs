@@ -13,6 +13,7 @@ pub mod poll;
 pub mod process;
 pub mod prompt_writes;
 pub mod shell;
+pub mod vacant;
 pub mod values;
 pub mod watch_record;
 

@@ -4,13 +4,23 @@ use std::net::SocketAddr;
 
 use serde_json::Value;
 
+use crate::process::Process;
 use crate::services::get;
 
 /// The metrics of a process at one time, in the text form of Prometheus.
 #[derive(Clone, Debug)]
 pub struct MetricsText(String);
 
-/// Where a process serves its metrics, by its log.
+/// Where a process serves its metrics, by its log, once it says so: of its outputs, one may be read before the other.
+///
+/// # Panics
+/// When its log, which must show INFO, does not say.
+pub async fn served_at(process: &Process) -> SocketAddr {
+    process.says(|line| line.contains("metrics are served")).await;
+    addr(&process.output())
+}
+
+/// Where a process serves its metrics, by its log so far.
 ///
 /// # Panics
 /// When its log, which must show INFO, does not say.

@@ -17,6 +17,10 @@ use crate::complaints::Expected;
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longer than a drain with the default SHUTDOWN_GRACE.
 const END_TIMEOUT: Duration = Duration::from_secs(90);
+/// How long a process that is dropped has before it is killed.
+const DROP_TIMEOUT: Duration = Duration::from_secs(20);
+/// Between two looks whether a process that is dropped has ended.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// Lines of the output that a failed test prints.
 const LAST_LINES: usize = 50;
@@ -140,11 +144,13 @@ impl Process {
         assert!(found, "the process said nothing of the kind: {:#?}", self.output.lines());
     }
 
-    /// Sends a signal by name: `TERM`, `INT`, `STOP`, `CONT`, `KILL`. After `STOP` none of its threads runs.
+    /// Sends a signal by name: `TERM`, `INT`, `STOP`, `CONT`, `KILL`. `STOP` and `CONT` are for its descendants too; after
+    /// `STOP` none of their threads runs.
     pub fn signal(&self, name: &str) {
         let Some(pid) = self.child.id() else { return };
         match name {
             "STOP" => signals::pause(pid),
+            "CONT" => signals::resume(pid),
             _ => signals::send(name, &[pid]),
         }
     }
@@ -190,10 +196,14 @@ impl Drop for Process {
             self.signal("CONT");
             self.signal("TERM");
             let began = Instant::now();
-            while matches!(self.child.try_wait(), Ok(None)) && began.elapsed() < Duration::from_secs(5) {
-                std::thread::sleep(Duration::from_millis(5));
+            while matches!(self.child.try_wait(), Ok(None)) && began.elapsed() < DROP_TIMEOUT {
+                std::thread::sleep(LOOK_EVERY);
             }
             let _ = self.child.start_kill();
+            // What follows may use its files and its port.
+            while matches!(self.child.try_wait(), Ok(None)) {
+                std::thread::sleep(LOOK_EVERY);
+            }
         }
         if !std::thread::panicking() {
             let lines = self.output.lines();

@@ -1,8 +1,9 @@
 //! Commands as documents print them, and a shell to run them in.
 
+use std::io::Write as _;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
@@ -31,6 +32,19 @@ fn joined(block: &str) -> Vec<String> {
         goes_on = line.ends_with('\\');
     }
     commands
+}
+
+/// Writes a script that can be run. Another process writes it: a child that another test forks meanwhile would hold the file
+/// open for writing, and who runs it then is told "text file busy".
+///
+/// # Panics
+/// When it cannot be written.
+pub fn script(path: &Path, text: &str) {
+    let mut install = Command::new("install");
+    install.args(["-m", "755", "/dev/stdin"]).arg(path).stdin(Stdio::piped());
+    let mut install = install.spawn().unwrap();
+    install.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    assert!(install.wait().unwrap().success());
 }
 
 /// A folder to work in, and the commands that a shell finds by their names.

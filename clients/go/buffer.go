@@ -15,6 +15,8 @@ import (
 const (
 	mostMessages = 1024
 	mostBytes    = 8 * 1024 * 1024
+	// How long to wait at least before a stream counts as silent.
+	leastWait = time.Second
 )
 
 // buffer has messages in order, bounded by their number and their bytes; a single one that is larger has room where it is alone.
@@ -68,6 +70,10 @@ type serverStream[M proto.Message] struct {
 	end *failure
 	// Each has room for one signal: there is something to read, or room to write.
 	filled, emptied chan struct{}
+	// When it was opened, or the last message was read. Of its reader alone.
+	heard time.Time
+	// How long its reader has waited for something to come since then. Of its reader alone.
+	waited time.Duration
 }
 
 // openStream opens a stream in the background.
@@ -80,6 +86,7 @@ func openStream[M proto.Message](
 		overflows: overflows,
 		filled:    make(chan struct{}, 1),
 		emptied:   make(chan struct{}, 1),
+		heard:     time.Now(),
 	}
 	go stream.receive(ctx, raw, open, request)
 	return stream
@@ -148,21 +155,52 @@ func (s *serverStream[M]) take() (message M, end *failure, ok bool) {
 	return message, s.end, s.end != nil
 }
 
-// get waits for the next message, or for the end; silence is how long it may take. It is late where ctx ends before; the end of
-// life is as if the stream had been hung up.
-func (s *serverStream[M]) get(ctx, life context.Context, silence time.Duration) (message M, end *failure, late bool) {
-	if message, end, ok := s.take(); ok {
-		return message, end, false
+// silentIn returns for how long to wait until the stream is silent. Where its reader was busy for the time of silence, what has come
+// meanwhile is read first.
+func (s *serverStream[M]) silentIn(silence time.Duration) time.Duration {
+	return max(silence-time.Since(s.heard), min(silence, leastWait)-s.waited, 0)
+}
+
+// listened notes how long was waited. It returns false where that took so much longer than planned that the process was stopped
+// meanwhile: then it is waited anew.
+func (s *serverStream[M]) listened(took, planned time.Duration) bool {
+	if took > planned+leastWait {
+		s.waited = 0
+		return false
 	}
-	timer := time.NewTimer(silence)
-	defer timer.Stop()
+	s.waited += took
+	return true
+}
+
+// get waits for the next message, or for the end; silence is how long that may take after the one before, in however many calls.
+// It is late where ctx ends before; the end of life is as if the stream had been hung up.
+func (s *serverStream[M]) get(ctx, life context.Context, silence time.Duration) (message M, end *failure, late bool) {
+	message, end, ok := s.take()
+	for !ok {
+		began, planned := time.Now(), s.silentIn(silence)
+		timer := time.NewTimer(planned)
+		message, end, late = s.wait(ctx, life, timer.C)
+		timer.Stop()
+		ok = s.listened(time.Since(began), planned) || end == nil || end.broken != brokenSilent
+	}
+	if end == nil && !late {
+		s.heard, s.waited = time.Now(), 0
+	}
+	return message, end, late
+}
+
+func (s *serverStream[M]) wait(ctx, life context.Context, silent <-chan time.Time) (message M, end *failure, late bool) {
 	for {
 		select {
 		case <-s.filled:
 			if message, end, ok := s.take(); ok {
 				return message, end, false
 			}
-		case <-timer.C:
+		case <-silent:
+			// Where both are there, select takes either.
+			if message, end, ok := s.take(); ok {
+				return message, end, false
+			}
 			return message, new(brokenBy(brokenSilent)), false
 		case <-life.Done():
 			return message, new(brokenBy(brokenCut)), false

@@ -68,7 +68,8 @@ func WithNamePrefix(prefix string) CacheOption {
 	return func(o *cacheOptions) { o.namePrefix = prefix }
 }
 
-// WithFile keeps the prompts in a file, for the next start, which then need not wait for the server.
+// WithFile keeps the prompts in a file, for the next start, which then need not wait for the server. A file of another server,
+// project, key or selection is ignored, and replaced: so the first start with a new key waits. The file does not have the key.
 func WithFile(path string) CacheOption { return func(o *cacheOptions) { o.file = path } }
 
 // WithoutWaiting returns the cache at once: until it is filled, nothing is found, and [PromptCache.Err] is a [NotSynced].
@@ -105,7 +106,7 @@ func newPromptCache(t *transport, chosen cacheOptions) (*PromptCache, error) {
 	}
 	if chosen.file != "" {
 		watch := &pb.WatchPromptsRequest{Names: chosen.names, NamePrefix: chosen.namePrefix}
-		file, err := newCacheFile(chosen.file, t.server, t.project, watch)
+		file, err := newCacheFile(chosen.file, t.settings, watch)
 		if err != nil {
 			return nil, invalidField("names", "%v", err)
 		}
@@ -159,19 +160,25 @@ func (c *PromptCache) Reached(ctx context.Context, revision int64) error {
 	return c.until(ctx, func() bool { return c.synced && c.revision >= revision })
 }
 
-// Changes yields the names of prompts that change from now on, or have come, or are gone, once their new states can be read.
+// Changes yields the names of prompts that change from now on, or have come, or are gone, once their new states can be read: of a
+// cache that is not filled yet, those of all that it is filled with.
 // Several changes of a prompt may be told as one; a slow reader delays nobody. It ends when the cache is closed, and with an error
 // when ctx ends, or when the cache will not be fed any more.
 func (c *PromptCache) Changes(ctx context.Context) iter.Seq2[string, error] {
+	seen := uint64(0)
 	c.mu.Lock()
-	seen := c.held.log.edition
+	if c.filled.Load() {
+		seen = c.held.log.edition
+	}
 	c.mu.Unlock()
 	return func(yield func(string, error) bool) {
 		for {
-			err := c.until(ctx, func() bool { return c.held.log.edition > seen })
+			err := c.until(ctx, func() bool { return c.hasNews(seen) })
+			var names []string
 			c.mu.Lock()
-			names := c.held.log.since(seen)
-			seen = c.held.log.edition
+			if c.hasNews(seen) {
+				names, seen = c.held.log.since(seen), c.held.log.edition
+			}
 			c.mu.Unlock()
 			for _, name := range names {
 				if !yield(name, nil) {
@@ -187,6 +194,9 @@ func (c *PromptCache) Changes(ctx context.Context) iter.Seq2[string, error] {
 		}
 	}
 }
+
+// hasNews says whether there are changes after an edition that can be read. Whoever calls it holds the mutex.
+func (c *PromptCache) hasNews(seen uint64) bool { return c.filled.Load() && c.held.log.edition > seen }
 
 // OnChange calls a listener with the name after each change, in a goroutine of its own. It returns what ends that.
 func (c *PromptCache) OnChange(listener func(name string)) (stop func()) {

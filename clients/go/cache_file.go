@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protodelim"
@@ -29,7 +30,7 @@ const (
 
 var (
 	errDamaged  = errors.New("it is damaged, or is another kind of file")
-	errOfOthers = errors.New("it was kept of other prompts, of another project or of another server")
+	errOfOthers = errors.New("it was kept of other prompts, of another project or server, or by another key")
 	errTooLarge = errors.New("the prompts take more than 256 MiB")
 	errForeign  = errors.New("it is no file, or belongs to or can be written by another user")
 )
@@ -42,14 +43,18 @@ type cacheFile struct {
 	most int64
 }
 
-// newCacheFile is the file of a cache of what the watch selects, at this server and in this project.
-func newCacheFile(path, server, project string, watch *pb.WatchPromptsRequest) (*cacheFile, error) {
-	filter, err := proto.MarshalOptions{Deterministic: true}.Marshal(watch)
+// newCacheFile is the file of a cache of what the watch selects, at the server and in the project of these settings. A key that
+// opens one project says itself which, so it is a part of what the file is kept of.
+func newCacheFile(path string, s *settings, watch *pb.WatchPromptsRequest) (*cacheFile, error) {
+	selected := &pb.WatchPromptsRequest{NamePrefix: watch.NamePrefix}
+	// Neither their order nor a name that is given twice selects anything else.
+	selected.Names = slices.Compact(slices.Sorted(slices.Values(watch.Names)))
+	filter, err := proto.MarshalOptions{Deterministic: true}.Marshal(selected)
 	if err != nil {
 		return nil, err
 	}
 	hash := sha256.New()
-	for _, part := range [][]byte{[]byte(server), []byte(project), filter} {
+	for _, part := range [][]byte{[]byte(s.server), []byte(s.project), []byte(s.target.key()), filter} {
 		hash.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
 		hash.Write(part)
 	}

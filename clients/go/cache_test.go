@@ -136,6 +136,53 @@ func TestChangesComeLiveAndAreTold(t *testing.T) {
 	}
 }
 
+func TestWhatCannotBeReadYetIsToldOnceItCan(t *testing.T) {
+	server, rest := scripted.Start(t), make(chan struct{})
+	server.On("WatchPrompts", scripted.Answer{scripted.PromptState("a", 0, 1), rest, scripted.PromptsSynced(7), scripted.Hang{}})
+	cache := openCache(t, connect(t, server), promptledger.WithoutWaiting())
+	told := make(chan int, 10)
+	defer cache.OnChange(func(name string) { told <- number(cache, name, "") })()
+	for ctx := inTime(t); len(cache.Names()) == 0; time.Sleep(time.Millisecond) {
+		if ctx.Err() != nil {
+			t.Fatal("nothing has come")
+		}
+	}
+	// Nothing of what had come could be read yet, so it is told here too.
+	changes := cache.Changes(inTime(t))
+	select {
+	case read := <-told:
+		t.Error("told before it can be read:", read)
+	case <-time.After(100 * time.Millisecond):
+	}
+	close(rest)
+	for name, err := range changes {
+		if name != "a" || err != nil || number(cache, name, "") != 1 {
+			t.Error(name, err)
+		}
+		break
+	}
+	select {
+	case read := <-told:
+		if read != 1 || len(told) != 0 {
+			t.Error(read, len(told))
+		}
+	case <-inTime(t).Done():
+		t.Error("it was not told")
+	}
+}
+
+func TestOfACacheThatIsNeverFilledNothingIsTold(t *testing.T) {
+	server := scripted.Start(t)
+	server.On("WatchPrompts", scripted.Answer{scripted.PromptState("a", 0, 1), scripted.Refuse(codes.Unauthenticated, "KEY_INVALID", -1)})
+	cache := openCache(t, connect(t, server), promptledger.WithoutWaiting())
+	for name, err := range cache.Changes(inTime(t)) {
+		if name != "" {
+			t.Error(name)
+		}
+		wantError[*promptledger.KeyInvalid](t, err)
+	}
+}
+
 func TestWaitingForChangesEndsWithItsContext(t *testing.T) {
 	server := scripted.Start(t)
 	server.On("WatchPrompts", everything().And(scripted.Hang{}))
@@ -273,9 +320,11 @@ func TestACacheStartsFromTheFileOfItsLastRun(t *testing.T) {
 	if !slices.Equal(third.Names(), []string{"b"}) || third.Err() != nil {
 		t.Error(third.Names(), third.Err())
 	}
-	// Of another selection it is not read.
+	// Of another selection it is not read, nor by another key, which may be of another project.
 	wantError[*promptledger.NotSynced](t, openCache(t, ledger, kept, promptledger.WithNames("b"),
 		promptledger.WithoutWaiting()).Err())
+	others := connect(t, server, promptledger.WithAPIKey("pl_of-another-project"))
+	wantError[*promptledger.NotSynced](t, openCache(t, others, kept, promptledger.WithoutWaiting()).Err())
 	if !strings.Contains(log.String(), "the prompts kept in a file cannot be read") {
 		t.Error(log.String())
 	}

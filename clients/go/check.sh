@@ -26,8 +26,16 @@ step() {
     printf '== %s: %s after %d s\n' "$name" "$result" "$((SECONDS - start))"
 }
 
+# What the modules need. A download that fails is tried again.
+downloads() {
+    local module
+    for module in . tools ledgerotel; do
+        go mod download -C "$module" || go mod download -C "$module" || return
+    done
+}
+
 environments() {
-    GOBIN=$BIN go install -C tools tool ./generate &&
+    downloads && GOBIN=$BIN go install -C tools tool ./generate &&
         go build -o "$BIN/" ./conformance_driver ./bench
 }
 
@@ -77,7 +85,7 @@ package() {
         tar -c --exclude=./tools --exclude=./ledgerotel --exclude='*_test.go' . | tar -x -C "$published" &&
         awk '/^```go$/ { inside = 1; next } /^```$/ && inside { exit } inside' README.md >"$project/main.go" || return
     (
-        cd "$project" && go mod init example.com/project 2>/dev/null &&
+        cp go.sum "$project" && cd "$project" && go mod init example.com/project 2>/dev/null &&
             go mod edit -require=github.com/prompt-ledger/prompt-ledger/clients/go@v0.1.0 \
                 -replace="github.com/prompt-ledger/prompt-ledger/clients/go=$published" &&
             go mod tidy && go build -o project .

@@ -188,6 +188,9 @@ func TestTheDeadlineOfASpecCoversItsAttempts(t *testing.T) {
 		{[]RunOption{WithMaxRetries(-1)}, 130},
 		{[]RunOption{WithMaxRetries(math.MaxInt)}, 1001*120 + 35 + 998*120 + 10},
 		{[]RunOption{WithProviderTimeout(math.MaxInt64)}, longestProviderTimeout.Seconds() + 10},
+		{[]RunOption{WithProviderTimeout(math.MaxInt64), WithMaxRetries(math.MaxInt)}, 1001*3_600_000 + 35 + 998*120 + 10},
+		{[]RunOption{WithProviderTimeout(-60e9)}, 130},
+		{[]RunOption{WithProviderTimeout(0), WithMaxRetries(1)}, 2*120 + 5 + 10},
 	} {
 		run, err := newSpec("greet", nil, each.options)
 		if limit := specDeadline(run.spec).Seconds(); err != nil || limit != each.seconds {

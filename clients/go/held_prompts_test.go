@@ -1,6 +1,7 @@
 package promptledger
 
 import (
+	"crypto/sha256"
 	"errors"
 	"os"
 	"path/filepath"
@@ -84,11 +85,42 @@ func TestEachChangeIsToldOnceToWhoeverHasSeenLess(t *testing.T) {
 
 func newTestFile(t *testing.T, path, server string) *cacheFile {
 	t.Helper()
-	file, err := newCacheFile(path, server, "", &pb.WatchPromptsRequest{NamePrefix: "a"})
+	file, err := newCacheFile(path, &settings{server: server}, &pb.WatchPromptsRequest{NamePrefix: "a"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return file
+}
+
+func TestAFileIsOfAServerAProjectAKeyAndASelection(t *testing.T) {
+	of := func(server, project, key string, names ...string) [sha256.Size]byte {
+		t.Helper()
+		found, err := targetOf(profile{server: server, apiKey: key, project: project}, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &settings{server: server, project: project, target: found}
+		file, err := newCacheFile("prompts", s, &pb.WatchPromptsRequest{Names: names})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return file.of
+	}
+	own := of("http://localhost:1", "p", "k", "a", "b")
+	if own != of("http://localhost:1", "p", "k", "b", "a", "b") {
+		t.Error("neither the order of names nor a name that is given twice selects anything else")
+	}
+	for name, other := range map[string][sha256.Size]byte{
+		"server":    of("http://localhost:2", "p", "k", "a", "b"),
+		"project":   of("http://localhost:1", "q", "k", "a", "b"),
+		"key":       of("http://localhost:1", "p", "l", "a", "b"),
+		"no key":    of("http://localhost:1", "p", "", "a", "b"),
+		"selection": of("http://localhost:1", "p", "k", "a"),
+	} {
+		if own == other {
+			t.Error("it is a file of another", name)
+		}
+	}
 }
 
 func TestWhatWasWrittenIsReadAndTheLastOneStays(t *testing.T) {

@@ -122,7 +122,7 @@ func findProfile(explicit profile, named string, environment func(string) string
 	return profile{server: developmentServer, apiKey: developmentKey}, nil
 }
 
-// profileOfFile returns the profile of that name, or "default"; false where none is named and there is none.
+// profileOfFile returns the profile of that name, or "default"; false where neither it nor the file is named and there is none.
 func profileOfFile(named string, environment func(string) string) (found profile, ok bool, err error) {
 	path, err := profilesPath(environment)
 	if err != nil {
@@ -132,9 +132,10 @@ func profileOfFile(named string, environment func(string) string) (found profile
 	if name == "" {
 		name = "default"
 	}
+	isAskedFor := named != "" || environment("LEDGER_CONFIG") != ""
 	content, err := readPrivate(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		if named == "" && environment("LEDGER_CONFIG") == "" {
+		if !isAskedFor {
 			return profile{}, false, nil
 		}
 		return profile{}, false, invalidOptions("the profile %q is wanted, and there is no %s", name, path)
@@ -148,7 +149,7 @@ func profileOfFile(named string, environment func(string) string) (found profile
 	}
 	entry, ok := profiles[name]
 	if !ok {
-		if named == "" {
+		if !isAskedFor {
 			return profile{}, false, nil
 		}
 		return profile{}, false, invalidOptions("%s has no profile %q", path, name)
@@ -196,8 +197,8 @@ func parseProfiles(content, path string) (map[string]any, error) {
 		return nil, invalidOptions("%s is no TOML at line %d", path, at.Position.Line)
 	}
 	profiles, ok := file["profiles"].(map[string]any)
-	if !ok && file["profiles"] != nil {
-		return nil, invalidOptions("%s has no tables [profiles.NAME]", path)
+	if len(file) > 1 || len(file) == 1 && !ok {
+		return nil, invalidOptions("%s holds something else than tables [profiles.NAME]", path)
 	}
 	return profiles, nil
 }

@@ -55,6 +55,9 @@ func TestAProfileIsTakenWhole(t *testing.T) {
 	}
 	ofDefault := profile{server: "http://127.0.0.1:1", apiKey: "of-default"}
 	development := profile{server: developmentServer, apiKey: developmentKey}
+	wrongBeside := written(t, t.TempDir(), profiles+"\n[profiles.wrong]\nserver = 3\nregion = \"eu\"\n", 0o600)
+	withoutDefault := t.TempDir()
+	written(t, withoutDefault, "[profiles.staging]\nserver = \"https://staging.example.com\"\n", 0o600)
 	for _, each := range []struct {
 		name      string
 		explicit  profile
@@ -77,6 +80,8 @@ func TestAProfileIsTakenWhole(t *testing.T) {
 		{"nothing", profile{}, "", map[string]string{"HOME": t.TempDir()}, development},
 		{"empty variables", profile{}, "", map[string]string{"LEDGER_SERVER": "", "LEDGER_PROFILE": "",
 			"HOME": t.TempDir()}, development},
+		{"another profile is not looked at", profile{}, "", map[string]string{"LEDGER_CONFIG": wrongBeside}, ofDefault},
+		{"a file in its place without a default", profile{}, "", map[string]string{"XDG_CONFIG_HOME": withoutDefault}, development},
 	} {
 		found, err := findProfile(each.explicit, each.profile, func(name string) string { return each.variables[name] })
 		found.source = ""
@@ -95,9 +100,12 @@ func TestWhatIsWrongWithAProfileIsToldWithoutWhatStandsThere(t *testing.T) {
 		complaint string
 	}{
 		{good, 0o600, "other", `no profile "other"`},
+		{"[profiles.other]\nserver = \"http://x\"\napi_key = \"" + secret + "\"\n", 0o600, "", `no profile "default"`},
 		{good, 0o640, "", "chmod 600"},
 		{"[profiles.default]\nserver = \"x\"\napi_key = " + secret + "\n", 0o600, "", "no TOML at line 3"},
-		{"profiles = 1", 0o600, "", "no tables"},
+		{"profiles = 1", 0o600, "", "something else than tables [profiles.NAME]"},
+		{"api_key = \"" + secret + "\"", 0o600, "", "something else than tables [profiles.NAME]"},
+		{"api_key = \"" + secret + "\"\n" + good, 0o600, "", "something else than tables [profiles.NAME]"},
 		{"[profiles]\ndefault = \"" + secret + "\"", 0o600, "", "a table of texts"},
 		{"[profiles.default]\nserver = 1", 0o600, "", "a table of texts"},
 		{good + "key = \"" + secret + "\"", 0o600, "", "something else than api_key, project, server"},
@@ -190,7 +198,9 @@ func TestWhatCannotBeATargetIsRefused(t *testing.T) {
 		{profile{server: secure, apiKey: developmentKey}, "development key"},
 		{profile{server: secure, apiKey: secret + "\n"}, "characters that no key has"},
 		{profile{server: secure, apiKey: "schlüssel"}, "characters that no key has"},
-		{profile{server: secure, project: " shop"}, "project"},
+		{profile{server: secure, apiKey: secret + "\n", source: "the profile x"}, "the api_key of the profile x holds"},
+		{profile{server: secure, project: " " + secret}, "the project holds characters"},
+		{profile{server: secure, project: " " + secret, source: "the profile x"}, "the project of the profile x holds"},
 		{profile{server: secure, tlsCert: "cert.pem"}, "belong together"},
 		{profile{server: secure, tlsCA: "/nowhere.pem"}, "tls_ca"},
 		{profile{server: secure, tlsCA: noPEM}, "no certificate in PEM form"},

@@ -16,9 +16,9 @@ var retryDelays = []time.Duration{5 * time.Second, 30 * time.Second, 120 * time.
 const (
 	// For everything but provider calls and delays.
 	deadlineMargin = 10 * time.Second
-	// What is beyond these the server refuses: the deadline grows no more.
+	// What is beyond these the server refuses: the deadline grows no more. Both together are far below the longest Duration.
 	mostRetries            = 1_000
-	longestProviderTimeout = 10_000 * time.Hour
+	longestProviderTimeout = 1_000 * time.Hour
 )
 
 // runSpec is what to execute, and how long the call may take.
@@ -52,13 +52,13 @@ func (r *runSpec) fail(err error) {
 
 // specDeadline returns how long a call may take that executes within it: all its attempts, and the delays between them.
 func specDeadline(spec *pb.ExecutionSpec) time.Duration {
-	once := providerTimeout
-	if spec.Timeout != nil {
-		once = spec.Timeout.AsDuration()
+	once := spec.GetTimeout().AsDuration()
+	if once <= 0 {
+		// None, or one that the server refuses.
+		once = providerTimeout
 	}
-	retries := min(max(int(spec.GetMaxRetries()), 0), mostRetries)
-	// The server refuses what is longer.
 	once = min(once, longestProviderTimeout)
+	retries := min(max(int(spec.GetMaxRetries()), 0), mostRetries)
 	limit := once*time.Duration(retries+1) + deadlineMargin
 	for i := range retries {
 		// Each further retry waits as long as the last of these.

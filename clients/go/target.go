@@ -21,6 +21,11 @@ type target struct {
 	headers map[string]string
 }
 
+const keyHeader = "x-api-key"
+
+// key is what opens the server; empty where there is none.
+func (t target) key() string { return t.headers[keyHeader] }
+
 // targetOf checks a profile.
 func targetOf(p profile, allowPlaintext bool) (target, error) {
 	if strings.Contains(p.server, "@") {
@@ -47,13 +52,13 @@ func targetOf(p profile, allowPlaintext bool) (target, error) {
 	case p.apiKey == developmentKey && !isLoopback(host):
 		return target{}, invalidOptions("the development key goes to this machine alone, not to %s: make a key there", p.shown(host))
 	case !isHeader(p.apiKey):
-		return target{}, invalidOptions("the API key holds characters that no key has; was it copied whole, without line breaks?")
+		return target{}, invalidOptions("%s holds characters that no key has; was it copied whole, without line breaks?", p.named("the api_key"))
 	case !isHeader(p.project):
-		return target{}, invalidOptions("the project holds characters that no name of a project has")
+		return target{}, invalidOptions("%s holds characters that no name of a project has", p.named("the project"))
 	}
 	result := target{headers: map[string]string{}}
 	if p.apiKey != "" {
-		result.headers["x-api-key"] = p.apiKey
+		result.headers[keyHeader] = p.apiKey
 	}
 	if p.project != "" {
 		result.headers["x-ledger-project"] = p.project

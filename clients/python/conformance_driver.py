@@ -21,7 +21,7 @@ from prompt_ledger.records import Execution, Prompt, PromptVersion
 Json = dict[str, Any]
 
 # How long `cache.until` and `cache.stale` wait, and how often they look, in seconds.
-_UNTIL = 10.0
+_UNTIL = 60.0
 _OFTEN = 0.005
 
 

@@ -36,8 +36,9 @@ pub(crate) struct RealServer {
 }
 
 impl RealServer {
-    /// With the URL of a Postgres it is in production, else `dev`.
-    pub(crate) async fn start(spec: RealServerSpec, binary: PathBuf, postgres: Option<&str>) -> Self {
+    /// With the URL of a Postgres it is in production, else `dev`. One that `restarts` listens on a port that no other process is
+    /// given while it is away.
+    pub(crate) async fn start(spec: RealServerSpec, binary: PathBuf, postgres: Option<&str>, restarts: bool) -> Self {
         let (folder, model, gate) = (TempDir::new().unwrap(), FakeModel::start().await, Gate::new());
         spec.model.iter().flatten().for_each(|answer| model.next(reply(answer, &gate)));
         let certificate = spec.tls.then(|| {
@@ -46,6 +47,7 @@ impl RealServer {
             std::fs::write(folder.path().join("key.pem"), made.signing_key.serialize_pem()).unwrap();
             made.cert.pem()
         });
+        let port = if restarts { services::free_port() } else { 0 };
         let mut this = Self {
             contract: Contract::default(),
             binary,
@@ -56,7 +58,7 @@ impl RealServer {
             certificate,
             running: None,
             worker: None,
-            address: "127.0.0.1:0".to_owned(),
+            address: format!("127.0.0.1:{port}"),
             key: String::new(),
             spec,
         };
@@ -116,10 +118,9 @@ impl RealServer {
             .unwatched()
             .data_dir(&self.folder.path().join("data"))
             .addr(&self.address)
-            .env("LEASE", "1s")
             .env("RETRY_DELAYS", "10ms,10ms,10ms")
             .env("STREAM_HEARTBEAT", "200ms")
-            .env("SHUTDOWN_GRACE", "1s");
+            .env("SHUTDOWN_GRACE", "20s");
         if self.spec.model.is_some() {
             builder = builder.openai(&self.model.base_url());
         }

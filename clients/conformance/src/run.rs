@@ -18,8 +18,8 @@ use crate::scenario::{PauseAction, Scenario, fill, filled};
 use crate::scripted::{Asked, ScriptedServer};
 use crate::suite::ServerParts;
 
-/// The most that a driver may take for one scenario.
-const LIMIT: Duration = Duration::from_secs(30);
+/// The most that a driver may take for one scenario; more than it waits for what a cache is to have.
+const LIMIT: Duration = Duration::from_secs(90);
 /// The key of the scripted server.
 const KEY: &str = "pl_conformance-key-that-nothing-shows";
 /// Of our environment, what a driver's runtime may need.
@@ -41,7 +41,8 @@ impl Server {
             (_, _, Some(spec)) => (spec, parts.postgres.as_deref()),
             _ => panic!("{} has no server", scenario.name),
         };
-        Self::Real(Box::new(RealServer::start(spec.clone(), parts.binary.clone(), postgres).await))
+        let restarts = scenario.pauses.iter().flatten().any(|action| action.start);
+        Self::Real(Box::new(RealServer::start(spec.clone(), parts.binary.clone(), postgres, restarts).await))
     }
 
     /// What stands for the placeholders.
@@ -206,7 +207,7 @@ async fn settled(server: &ScriptedServer, scenario: &Scenario) -> Vec<Asked> {
         let mut pairs = scenario.calls.iter().flatten().zip(asked);
         pairs.all(|(expected, found)| !expected.hung_up || found.hung_up)
     };
-    let end = Instant::now() + Duration::from_secs(2);
+    let end = Instant::now() + Duration::from_secs(20);
     let mut ticks = tokio::time::interval(Duration::from_millis(5));
     loop {
         ticks.tick().await;

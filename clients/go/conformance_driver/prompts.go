@@ -11,7 +11,7 @@ import (
 
 // How long `cache.until` and `cache.stale` wait, and how often they look.
 const (
-	until = 10 * time.Second
+	until = 60 * time.Second
 	often = 5 * time.Millisecond
 )
 

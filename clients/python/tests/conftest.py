@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import inspect
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -65,6 +66,13 @@ async def listed(values: Any) -> list[Any]:
 async def following(values: Any) -> Any:
     """The next item."""
     return await anext(values) if hasattr(values, "__anext__") else next(values)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Waits until it is so, for a minute at most."""
+    async with asyncio.timeout(60):
+        while not condition():  # noqa: ASYNC110 -- what is waited for wakes nobody
+            await asyncio.sleep(0.005)
 
 
 async def close(ledger: Any) -> None:

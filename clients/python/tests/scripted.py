@@ -108,7 +108,9 @@ class Scripted(grpc.GenericRpcHandler):
             if not answers:
                 context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"nothing is scripted for {name}")
             played = threading.Event()
-            context.add_callback(lambda: self.hung_up.set() if not played.is_set() else None)
+            if not context.add_callback(lambda: self.hung_up.set() if not played.is_set() else None):
+                # It was ended before its answer began.
+                self.hung_up.set()
             yield from self._play(answers.popleft() if len(answers) > 1 else answers[0], context, played)
 
         if descriptor.server_streaming:

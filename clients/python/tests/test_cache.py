@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import grpc
 import pytest
 
 from prompt_ledger import errors
-from tests.conftest import close, done
+from tests.conftest import close, done, until
 from tests.events import prompt_state, prompts_heartbeat, synced
 from tests.scripted import Hang, Refusal, Scripted
 
@@ -33,16 +32,16 @@ async def changes(cache: Any, count: int) -> list[str]:
             enough.set()
 
     end = cache.on_change(listen)
-    assert await asyncio.to_thread(enough.wait, 10)
+    assert await asyncio.to_thread(enough.wait, 60)
     end()
     return names
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    """Waits until it is so, for 10 s at most."""
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 -- what is waited for wakes nobody
-            await asyncio.sleep(0.005)
+def running() -> list[str]:
+    """The threads and tasks of clients, by their names."""
+    threads = [thread.name for thread in threading.enumerate()]
+    tasks = [task.get_name() for task in asyncio.all_tasks()]
+    return [name for name in threads + tasks if name.startswith("prompt-ledger")]
 
 
 async def test_prompts_are_read_from_memory(scripted: Scripted, connect: Any) -> None:
@@ -86,7 +85,7 @@ async def test_the_last_state_is_served_while_the_server_is_away(scripted: Scrip
     scripted.on("WatchPrompts", [*ALL, Refusal(Code.UNAVAILABLE, "DRAINING", 0.01)], again)
     cache = connect(scripted.url).prompt_cache()
     await done(cache.synced())
-    assert await asyncio.to_thread(broke.wait, 10)
+    assert await asyncio.to_thread(broke.wait, 60)
     assert cache.stale_since is not None
     assert cache.get("b").number == 5
     back.set()
@@ -97,11 +96,14 @@ async def test_the_last_state_is_served_while_the_server_is_away(scripted: Scrip
 
 async def test_what_another_ledger_does_not_have_is_dropped(scripted: Scripted, connect: Any) -> None:
     ahead = Refusal(Code.OUT_OF_RANGE, "REVISION_AHEAD", metadata={"last_revision": "3"})
-    cut = Refusal(Code.INTERNAL)
-    scripted.on("WatchPrompts", [*ALL, cut], ahead, [prompt_state("a", 0, 9), synced(3), Hang()])
+    cut, listens = Refusal(Code.INTERNAL), threading.Event()
+    scripted.on("WatchPrompts", [*ALL, cut], ahead, [listens, prompt_state("a", 0, 9), synced(3), Hang()])
     cache = connect(scripted.url).prompt_cache()
     await done(cache.synced())
-    await changes(cache, 2)
+    waiting = asyncio.create_task(changes(cache, 2))
+    await asyncio.sleep(0)
+    listens.set()
+    await waiting
     assert cache.names() == ["a"]
     assert cache.get("a").number == 9
     assert [request.after_revision for request in scripted.requests("WatchPrompts")] == [0, 7, 0]
@@ -194,6 +196,22 @@ async def test_a_cache_starts_from_the_file_of_its_last_run(
     assert "cannot be read" in caplog.text
 
 
+async def test_a_file_is_of_one_key_and_of_names_in_any_order(
+    scripted: Scripted, connect: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    scripted.on("WatchPrompts", [*ALL, Hang()], [Hang()])
+    file, ledger = tmp_path / "prompts", connect(scripted.url)
+    first = ledger.prompt_cache(["a", "b"], file=file)
+    await done(first.synced())
+    await close(first)
+    assert ledger.prompt_cache(["b", "a", "b"], file=file).get("a").number == 1
+    # A key may be of another project, without naming it.
+    other = connect(scripted.url, api_key="pl_of-another-project")
+    with pytest.raises(errors.NotSynced):
+        other.prompt_cache(["a", "b"], file=file).get("a")
+    assert "another ledger, project, key or selection" in caplog.text
+
+
 async def test_a_file_stays_where_it_was_named(
     scripted: Scripted, connect: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,6 +225,32 @@ async def test_a_file_stays_where_it_was_named(
     await close(cache)
     assert (tmp_path / "prompts").exists()
     assert not list(elsewhere.iterdir())
+
+
+async def test_a_listener_is_told_once_what_has_changed_can_be_read(scripted: Scripted, connect: Any) -> None:
+    go = threading.Event()
+    broken: list[Any] = [go, prompt_state("a", 0, 1), Refusal(Code.UNAVAILABLE, "DRAINING", 0.01)]
+    scripted.on("WatchPrompts", broken, [*ALL, Hang()])
+    cache = connect(scripted.url).prompt_cache()
+    read: list[str] = []
+    cache.on_change(lambda name: read.append(cache.get(name).template))
+    go.set()
+    await until(lambda: len(read) == 2)
+    assert read == ["a 1", "b 5"]
+
+
+async def test_a_listener_is_told_nothing_that_can_never_be_read(scripted: Scripted, connect: Any) -> None:
+    go = threading.Event()
+    scripted.on("WatchPrompts", [go, prompt_state("a", 0, 1), Refusal(Code.UNAUTHENTICATED, "KEY_INVALID")])
+    cache = connect(scripted.url).prompt_cache()
+    told: list[str] = []
+    cache.on_change(told.append)
+    assert "prompt-ledger-listener" in running()
+    go.set()
+    with pytest.raises(errors.KeyInvalid):
+        await done(cache.synced())
+    await until(lambda: "prompt-ledger-listener" not in running())
+    assert told == []
 
 
 async def test_a_listener_that_fails_harms_nobody(scripted: Scripted, connect: Any, caplog: pytest.LogCaptureFixture) -> None:
@@ -237,7 +281,7 @@ async def test_a_slow_listener_delays_nobody_and_is_told_several_changes_as_one(
     def listen(name: str) -> Any:
         names.append(name)
         told.set()
-        return asyncio.to_thread(slow.wait, 10) if hasattr(cache, "aclose") else slow.wait(10)
+        return asyncio.to_thread(slow.wait, 60) if hasattr(cache, "aclose") else slow.wait(60)
 
     end = cache.on_change(listen)
     go.set()
@@ -340,12 +384,6 @@ async def test_nothing_runs_on_behind_a_closed_client(scripted: Scripted, connec
             await done(updates.result(timeout=0.1))
     await close(ledger)
     await close(ledger)
-
-    def running() -> list[str]:
-        threads = [thread.name for thread in threading.enumerate()]
-        tasks = [task.get_name() for task in asyncio.all_tasks()]
-        return [name for name in threads + tasks if name.startswith("prompt-ledger")]
-
     await until(lambda: not running())
 
 

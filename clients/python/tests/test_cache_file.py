@@ -10,12 +10,14 @@ import pytest
 from prompt_ledger._cache_file import CacheFile, CacheSource
 from tests.events import prompt_state
 
+KEY = ("x-api-key", "pl_secret")
+PROJECT = ("x-ledger-project", "x")
 AT = datetime(2026, 1, 1, 0, 0, 0, 123_000, UTC)
 STATES = [prompt_state("a", 0, 1, 2, label="staging").change, prompt_state("b", 0, 5).change]
 
 
 def source(**other: object) -> CacheSource:
-    fields = {"server": "http://a", "project": "", "names": ("a",), "name_prefix": ""}
+    fields = {"server": "http://a", "headers": (KEY,), "names": ("a",), "name_prefix": ""}
     return CacheSource(**{**fields, **other})  # type: ignore[arg-type]
 
 
@@ -40,8 +42,25 @@ def test_every_damage_is_found(tmp_path: Path) -> None:
                 file.read()
 
 
-@pytest.mark.parametrize("other", [{"server": "http://b"}, {"project": "x"}, {"names": ("a", "b")}, {"name_prefix": "a"}])
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"server": "http://b"},
+        {"headers": (KEY, PROJECT)},
+        {"headers": (("x-api-key", "pl_of-another-project"),)},
+        {"headers": ()},
+        {"names": ("a", "b")},
+        {"name_prefix": "a"},
+    ],
+)
 def test_a_file_of_something_else_is_not_read(tmp_path: Path, other: dict[str, object]) -> None:
     CacheFile(tmp_path / "prompts", source()).write(STATES, AT)
-    with pytest.raises(ValueError, match="another ledger, project or selection"):
+    with pytest.raises(ValueError, match="another ledger, project, key or selection"):
         CacheFile(tmp_path / "prompts", source(**other)).read()
+
+
+def test_the_order_of_names_does_not_matter_and_the_key_is_nowhere(tmp_path: Path) -> None:
+    CacheFile(tmp_path / "prompts", source(names=("a", "b"))).write(STATES, AT)
+    assert CacheFile(tmp_path / "prompts", source(names=("b", "a", "b"))).read() is not None
+    assert KEY[1].encode() not in (tmp_path / "prompts").read_bytes()
+    assert KEY[1] not in repr(source())

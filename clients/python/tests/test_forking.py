@@ -61,5 +61,5 @@ sys.exit(7)
 def test_in_a_forked_process_a_client_says_that_another_is_needed(prompt_ledger_server: DevServer, end: str) -> None:
     server = prompt_ledger_server
     command = [sys.executable, "-c", PROGRAM, server.server, server.api_key, end]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert ran.returncode == 7, ran.stderr

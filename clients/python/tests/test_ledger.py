@@ -144,7 +144,7 @@ async def test_a_cache_follows_an_activation_and_a_label(dev: Any) -> None:
     await done(cache.synced())
     assert cache.get(dev.own).template == "one"
     written = await done(dev.prompts.put(dev.own, "two", set_active=True, labels=["production"]))
-    await done(cache.reached(written.revision, timeout=1))
+    await done(cache.reached(written.revision))
     assert cache.get(dev.own).template == cache.get(dev.own, "production").template == "two"
     await close(cache)
 

@@ -69,6 +69,7 @@ def test_a_profile_is_taken_whole_from_the_first_that_names_a_server(home: dict[
     assert find(environment, profile="staging") == Profile("http://127.0.0.1:5"), "an explicit argument"
     assert find(home, profile="spare") == Profile("http://127.0.0.1:6"), "empty texts count as none"
     assert find({"LEDGER_CONFIG": f"{home['XDG_CONFIG_HOME']}/prompt-ledger/config.toml"}).project == "shop"
+    assert find({**home, "LEDGER_CONFIG": "", "LEDGER_PROFILE": ""}).project == "shop", "empty variables count as none"
     assert find({"XDG_CONFIG_HOME": "/nowhere"}) == Profile("http://127.0.0.1:50051", DEVELOPMENT_KEY)
 
 
@@ -90,6 +91,25 @@ def test_a_profile_that_is_none_is_an_error(
     with pytest.raises(InvalidOptions, match=problem) as caught:
         find({**home, **environment}, **given)
     assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ["[profiles.other]\nserver = 'http://127.0.0.1:7'", ""])
+def test_a_file_that_is_asked_for_has_a_profile(home: dict[str, str], content: str) -> None:
+    file = Path(home["XDG_CONFIG_HOME"]) / "prompt-ledger" / "config.toml"
+    file.write_text(content)
+    for environment in ({"LEDGER_CONFIG": str(file)}, {"LEDGER_CONFIG": str(file), "LEDGER_PROFILE": ""}):
+        with pytest.raises(InvalidOptions, match=f"^{file} has no profile 'default'$"):
+            find(environment)
+    for unnamed in (home, {**home, "LEDGER_CONFIG": "", "LEDGER_PROFILE": ""}):
+        assert find(unnamed) == Profile("http://127.0.0.1:50051", DEVELOPMENT_KEY), "nothing was asked for"
+
+
+@pytest.mark.parametrize("content", ["api_key = 'KEY'\n" + FILE, "api_key = 'KEY'", "profiles = ['KEY']"])
+def test_a_file_has_nothing_beside_its_profiles(home: dict[str, str], content: str) -> None:
+    file = Path(home["XDG_CONFIG_HOME"]) / "prompt-ledger" / "config.toml"
+    file.write_text(content.replace("KEY", KEY))
+    with pytest.raises(InvalidOptions, match=rf"^{file} holds something else than tables \[profiles.NAME\]$"):
+        find(home)
 
 
 def test_a_file_that_others_can_read_is_refused(home: dict[str, str]) -> None:
@@ -171,7 +191,7 @@ def test_what_can_not_be_used_is_told_without_the_key() -> None:
         with pytest.raises(InvalidOptions) as caught:
             target("http://localhost", key)
         assert "secret" not in str(caught.value)
-    with pytest.raises(InvalidOptions, match="no name of a project"):
+    with pytest.raises(InvalidOptions, match="^the project holds characters that no name of a project has$"):
         target("http://localhost", project="a\nb")
 
 
@@ -247,6 +267,7 @@ def test_an_address_with_a_user_or_a_password_is_refused_wherever_it_stands_and_
         "server = 'KEY'",
         "server = 'http://KEY.example.com'\napi_key = 'k'",
         "server = 'http://localhost'\nproject = 'KEY\u00e4'",
+        "server = 'http://localhost'\napi_key = 'KEY\u00e4'",
         "server = 'https://localhost'\ntls_ca = 'KEY'",
         "server = 'https://localhost'\ntls_cert = 'KEY'\ntls_key = 'KEY'",
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -54,11 +55,15 @@ def test_both_distributions_hold_the_package_and_nothing_else(built: Path) -> No
 
 @pytest.fixture(scope="module")
 def installed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of an environment that was empty."""
+    """The Python of an environment that was empty. What the package needs has the locked versions, whatever came since."""
     folder = tmp_path_factory.mktemp("venv")
     run(sys.executable, "-m", "venv", folder)
     [wheel] = built.glob("*.whl")
-    run(folder / "bin" / "pip", "install", "-q", "--disable-pip-version-check", wheel)
+    # Without the hashes: pip would want one of the wheel too.
+    lock = (ROOT / "requirements" / "newest.txt").read_text()
+    versions = folder / "versions.txt"
+    versions.write_text("\n".join(re.findall(r"^\S+==.*(?= \\$)", lock, re.MULTILINE)))
+    run(folder / "bin" / "pip", "install", "-q", "--disable-pip-version-check", "-c", versions, wheel)
     return folder / "bin" / "python"
 
 

@@ -21,6 +21,8 @@ def test_the_server_ends_with_its_block_and_says_why_it_did_not_start(tmp_path: 
         port = int(server.server.rsplit(":", 1)[1])
         assert list(ledger.prompts.list()) == []
     with socket.socket() as free:
+        # What is left of its connections is no server.
+        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         free.bind(("127.0.0.1", port))
     with pytest.raises(RuntimeError, match="the server did not start") as caught:
         dev_server(environment={"DEFAULT_MODEL": "nobody/nothing"})

@@ -27,7 +27,7 @@ import {
 import { codePromptOf, type Json, milliseconds, putOf, specOf, type Step, tailOf } from "./scenario.ts";
 
 /** How long `cache.until` and `cache.stale` wait, and how often they look, in milliseconds. */
-const UNTIL = 10_000;
+const UNTIL = 60_000;
 const OFTEN = 5;
 
 /** What a step says, as the types that its arguments have. */

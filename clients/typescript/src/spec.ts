@@ -149,7 +149,9 @@ export function selector(choice: VersionChoice): ExecutionSpec["selector"] {
 
 /** How many milliseconds a call may take that executes within it: all its attempts, and the delays between them. */
 export function executionDeadline(spec: ExecutionSpec): number {
-  const once = spec.timeout === undefined ? PROVIDER_TIMEOUT : milliseconds(spec.timeout);
+  const timeout = spec.timeout === undefined ? 0 : milliseconds(spec.timeout);
+  // None, or one that the server refuses.
+  const once = timeout > 0 ? timeout : PROVIDER_TIMEOUT;
   const retries = Math.min(Math.max(spec.maxRetries ?? 0, 0), MOST_RETRIES);
   const first = RETRY_DELAYS.slice(0, retries);
   const delays = first.reduce((sum, each) => sum + each, 0) + (retries - first.length) * LATER_RETRY_DELAY;

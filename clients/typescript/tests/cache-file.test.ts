@@ -12,7 +12,7 @@ import { PromptTable } from "../src/cache/prompt-table.ts";
 import { type PromptChange, PromptChangeSchema } from "../src/proto.ts";
 import { promptState } from "./support/events.ts";
 
-const SOURCE = { server: "http://here", project: "", names: ["b", "a"], namePrefix: "" };
+const SOURCE = { server: "http://here", project: "", key: "k", names: ["b", "a"], namePrefix: "" };
 const AT = new Date(1_767_225_600_123);
 
 function state(name: string, active: number): PromptChange {
@@ -41,10 +41,18 @@ test("what was written is read, the last one stays, and nothing else is left", a
   }
   assert.deepEqual(await readdir(join(path, "..")), ["prompts"]);
   assert.ok(
-    new CacheFile(path, { ...SOURCE, names: ["a", "b"] }).read() !== undefined,
-    "the order of names says nothing",
+    new CacheFile(path, { ...SOURCE, names: ["a", "b", "a"] }).read() !== undefined,
+    "neither the order of names nor a name that is given twice selects anything else",
   );
-  for (const other of [{ server: "http://there" }, { project: "p" }, { names: ["a"] }, { namePrefix: "x" }]) {
+  const others = [
+    { server: "http://there" },
+    { project: "p" },
+    { key: "l" },
+    { key: "" },
+    { names: ["a"] },
+    { namePrefix: "x" },
+  ];
+  for (const other of others) {
     assert.throws(() => new CacheFile(path, { ...SOURCE, ...other }).read(), /of another ledger/);
   }
 });
@@ -82,6 +90,30 @@ test("what is too large is neither written nor read, and leaves the earlier one"
   assert.equal(small.read()?.states.length, 1);
   assert.throws(() => new CacheFile(path, SOURCE, size - 1).read(), /larger than any that is written/);
   assert.deepEqual(await readdir(join(path, "..")), ["prompts"]);
+});
+
+/** Writes a large file, in a process of its own. */
+const WRITER = `
+const [module, path, source] = process.argv.slice(1);
+const { CacheFile } = await import(module);
+await new CacheFile(path, JSON.parse(source)).write([new Uint8Array(2 ** 22)], new Date());
+`;
+
+test("where a disk is full the earlier one stays, alone", async (t) => {
+  const path = join(await folder(t), "prompts");
+  const file = new CacheFile(path, SOURCE);
+  await file.write([toBinary(PromptChangeSchema, state("a", 1))], AT);
+  // What it tells of its coverage would not fit either.
+  const env = { ...process.env, NODE_V8_COVERAGE: undefined };
+  const write = (before: string): unknown => {
+    const module = new URL("../src/cache/cache-file.ts", import.meta.url).href;
+    const words = [process.execPath, "--input-type=module", "--eval", WRITER, module, path, JSON.stringify(SOURCE)];
+    return execFileSync("sh", ["-c", `${before} exec "$@"`, "sh", ...words], { env, stdio: "pipe" });
+  };
+  assert.throws(() => write("ulimit -f 1024 &&"), /EFBIG/);
+  assert.deepEqual([file.read()?.states.length, await readdir(join(path, ".."))], [1, ["prompts"]]);
+  write("");
+  assert.ok((await stat(path)).size > 2 ** 22, "it is the limit alone that refuses");
 });
 
 test("each change is told once to whoever has seen less", () => {

@@ -5,6 +5,7 @@ import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite, test, type TestContext } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 
 import { Code } from "@connectrpc/connect";
@@ -12,9 +13,18 @@ import { Code } from "@connectrpc/connect";
 import { ClientClosed, DeadlineExceeded, KeyInvalid, type Logger, NotSynced, type PromptCache } from "../src/index.ts";
 import { RegistryService } from "../src/proto.ts";
 import { promptsHeartbeat, promptState, synced } from "./support/events.ts";
-import { HANG, refusal, Scripted } from "./support/scripted.ts";
+import { HANG, KEY, refusal, Scripted } from "./support/scripted.ts";
 
 const ALL = [promptState("a", 0, [1, 2], { label: "staging" }), promptState("b", 0, [5]), synced(7)];
+
+/** Waits until a cache has something, for 30 s at most. */
+async function arrival(cache: PromptCache): Promise<void> {
+  const end = performance.now() + 30_000;
+  while (cache.names().length === 0) {
+    assert.ok(performance.now() < end, "nothing has come");
+    await sleep(1);
+  }
+}
 
 function cursors(scripted: Scripted): number[] {
   return scripted.requests(RegistryService.method.watchPrompts).map((request) => Number(request.afterRevision));
@@ -87,6 +97,42 @@ test("a slow reader of changes is told several as one, and delays nobody", async
   const waiting = reader.next();
   await cache.close();
   assert.deepEqual(await waiting, { done: true, value: undefined });
+});
+
+test("what cannot be read yet is told once it can", async (t) => {
+  const scripted = await Scripted.start(t);
+  const rest = Promise.withResolvers<undefined>();
+  scripted.on("WatchPrompts", [promptState("a", 0, [1]), rest.promise, synced(7), HANG]);
+  const cache = scripted.connect().promptCache();
+  const told: (number | undefined)[] = [];
+  cache.onChange((name) => told.push(cache.get(name)?.number));
+  let hasRead = false;
+  const reading = cache
+    .changes()
+    .next()
+    .finally(() => {
+      hasRead = true;
+    });
+  await arrival(cache);
+  const later = cache.changes().next();
+  await sleep(50);
+  assert.deepEqual([hasRead, told], [false, []]);
+  rest.resolve(undefined);
+  assert.deepEqual([(await reading).value, cache.get("a")?.number, told], [["a"], 1, [1]]);
+  assert.deepEqual((await later).value, ["a"], "nothing of it could be read before");
+});
+
+test("of a cache that is never filled nothing is told", async (t) => {
+  const scripted = await Scripted.start(t);
+  const broken = refusal(Code.Unauthenticated, "KEY_INVALID");
+  scripted.on("WatchPrompts", [promptState("a", 0, [1]), HANG], [promptState("a", 0, [1]), broken]);
+  const ledger = scripted.connect();
+  const closed = ledger.promptCache();
+  const reading = closed.changes().next();
+  await arrival(closed);
+  await closed.close();
+  assert.deepEqual(await reading, { done: true, value: undefined });
+  await assert.rejects(ledger.promptCache().changes().next(), KeyInvalid);
 });
 
 test("the last state is served while the server is away", async (t) => {
@@ -204,12 +250,11 @@ async function filled(
   t: TestContext,
   file: string | URL,
   warnings: string[] = [],
-): Promise<(namePrefix?: string) => PromptCache> {
+): Promise<(namePrefix?: string, apiKey?: string) => PromptCache> {
   const scripted = await Scripted.start(t);
   scripted.on("WatchPrompts", [...ALL, HANG], [HANG]);
   const logger: Logger = { debug: () => undefined, info: () => undefined, warn: (line) => warnings.push(line) };
-  const ledger = scripted.connect({ logger });
-  return (namePrefix) => ledger.promptCache({ file, namePrefix });
+  return (namePrefix, apiKey = KEY) => scripted.connect({ logger, apiKey }).promptCache({ file, namePrefix });
 }
 
 test("a listener that fails later harms nobody", async (t) => {
@@ -248,7 +293,9 @@ test("a file that is damaged, or of something else, is ignored with a warning an
   await (await open().synced()).close();
   const whole = await readFile(file);
   assert.throws(() => open("other.").get("a"), NotSynced);
-  assert.match(warnings.at(-1) ?? "", /of another ledger, project or selection/);
+  assert.match(warnings.at(-1) ?? "", /of another ledger, project, key or selection/);
+  assert.throws(() => open("", "pl_of-another-project").get("a"), NotSynced);
+  assert.deepEqual([warnings.length, warnings[0] === warnings[1]], [2, true]);
   for (const damaged of [Buffer.alloc(0), whole.subarray(0, 50), Buffer.concat([whole, whole]), flipped(whole)]) {
     await writeFile(file, damaged);
     assert.throws(() => open().get("a"), NotSynced);

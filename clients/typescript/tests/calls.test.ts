@@ -8,7 +8,7 @@ import { context, propagation, trace, TraceFlags } from "@opentelemetry/api";
 import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
 import { W3CTraceContextPropagator } from "@opentelemetry/core";
 import { create } from "@bufbuild/protobuf";
-import { Code, type Interceptor } from "@connectrpc/connect";
+import { Code } from "@connectrpc/connect";
 
 import {
   ClientClosed,
@@ -69,13 +69,19 @@ test("the deadline of a run covers its attempts, and other calls have thirty sec
   scripted.on("RunExecution", RAN);
   scripted.on("GetExecution", FOUND);
   const ledger = scripted.connect();
-  for (const options of [{}, { timeoutMs: 2_000, maxRetries: 2 }, { deadlineMs: 3_000 }]) {
+  for (const options of [{}, { timeoutMs: 20_000, maxRetries: 2 }, { deadlineMs: 40_000 }]) {
     await ledger.run("greet", {}, options);
   }
   await ledger.handle(ID).get();
-  await ledger.handle(ID).get({ deadlineMs: 7_000 });
-  const seconds = scripted.asked.map((asked) => Math.round((asked.timeout ?? 0) / 1_000));
-  assert.deepEqual(seconds, [130, 2 * 3 + 35 + 10, 3, 30, 7]);
+  await ledger.handle(ID).get({ deadlineMs: 20_000 });
+  const sent = scripted.asked.map((asked) => (asked.timeout ?? 0) / 1_000);
+  const limits = [130, 20 * 3 + 35 + 10, 40, 30, 20];
+  // What was left of it when the call was made.
+  assert.deepEqual(
+    sent.map((seconds, index) => seconds <= (limits[index] ?? 0) && seconds > (limits[index] ?? 0) - 8),
+    [true, true, true, true, true],
+    String(sent),
+  );
 });
 
 suite("a read is repeated while the failure may pass", () => {
@@ -151,15 +157,17 @@ suite("a run without a key is repeated only where nothing began", () => {
 });
 
 test("what finds no connection is repeated until its deadline", async (t) => {
-  const { url } = await closed();
   const logger = new Told();
   const scripted = await Scripted.start(t);
-  const ledger = scripted.connect({ server: url, logger, timeoutMs: 400 });
+  // Nobody listens there.
+  const ledger = scripted.connect({ server: "http://127.0.0.1:1", logger, timeoutMs: 8_000 });
   // The last attempt may find the deadline first; it says what was before.
   const isAway = (error: unknown): boolean =>
     (error instanceof Unavailable || error instanceof DeadlineExceeded) && error.message.includes("ECONNREFUSED");
-  await assert.rejects(ledger.prompts.get("greet"), isAway);
-  await assert.rejects(ledger.run("greet", {}, { deadlineMs: 400 }), isAway);
+  await Promise.all([
+    assert.rejects(ledger.prompts.get("greet"), isAway),
+    assert.rejects(ledger.run("greet", {}, { deadlineMs: 8_000 }), isAway),
+  ]);
   for (const method of ["GetPrompt", "RunExecution"]) {
     assert.ok(
       logger.lines.some((line) => line.startsWith(`info ${method}: UNAVAILABLE, again in`)),
@@ -167,14 +175,6 @@ test("what finds no connection is repeated until its deadline", async (t) => {
     );
   }
 });
-
-/** The address of a server that was stopped. */
-async function closed(): Promise<{ readonly url: string }> {
-  const scripted = await Scripted.start();
-  const { url } = scripted;
-  await scripted.close();
-  return { url };
-}
 
 test("a connection that breaks under a call is no answer: a read is repeated, a run without a key is not", async (t) => {
   const scripted = await Scripted.start(t);
@@ -196,7 +196,7 @@ test("a call that a server ends at its deadline has met its deadline", async (t)
   const scripted = await Scripted.start(t);
   scripted.on("GetPrompt", refusal(Code.Unavailable, "DRAINING", { retryMs: 10 }), [HANG]);
   await assert.rejects(
-    scripted.connect({ timeoutMs: 500 }).prompts.get("greet"),
+    scripted.connect({ timeoutMs: 7_000 }).prompts.get("greet"),
     (error) =>
       error instanceof DeadlineExceeded && error.message === "the deadline passed; the attempt before: said so",
   );
@@ -326,26 +326,6 @@ test("the trace context is sent", async (t) => {
   propagation.disable();
   const sent = scripted.asked.map((asked) => asked.headers.get("traceparent"));
   assert.deepEqual(sent, [`00-${span.traceId}-${span.spanId}-01`, null]);
-});
-
-test("interceptors see each call, and no key", async (t) => {
-  const scripted = await Scripted.start(t);
-  scripted.on("GetPrompt", refusal(Code.Unavailable), PROMPT);
-  const seen: [string, string | null][] = [];
-  const interceptor: Interceptor = (next) => (request) => {
-    seen.push([request.method.name, request.header.get("x-api-key")]);
-    request.header.set("x-mine", "yes");
-    return next(request);
-  };
-  await scripted.connect({ interceptors: [interceptor] }).prompts.get("greet");
-  assert.deepEqual(seen, [
-    ["GetPrompt", null],
-    ["GetPrompt", null],
-  ]);
-  assert.deepEqual(
-    [scripted.asked[0]?.headers.get("x-mine"), scripted.asked[0]?.headers.get("x-api-key")],
-    ["yes", KEY],
-  );
 });
 
 test("a closed client says so, and closing ends what is under way", async (t) => {

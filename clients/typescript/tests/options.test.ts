@@ -82,6 +82,35 @@ test("an empty text of a profile counts as none", async (t) => {
   assert.deepEqual(given(findProfile({}, undefined, { LEDGER_CONFIG: file })), { server: "http://file" });
 });
 
+test("only the profile that is used is looked at", async (t) => {
+  const file = await profiles(
+    t,
+    `[profiles.default]\nserver = "http://file"\n[profiles.other]\nserver = 3\nregion = "eu"\n`,
+  );
+  for (const environment of [{ LEDGER_CONFIG: file }, { LEDGER_CONFIG: file, LEDGER_PROFILE: "" }]) {
+    assert.deepEqual(given(findProfile({}, undefined, environment)), { server: "http://file" });
+  }
+  assert.throws(() => findProfile({}, "other", { LEDGER_CONFIG: file }), /is to be a table of texts/);
+});
+
+test("a file that is named has the profile default, and one in its place need not", async (t) => {
+  const xdg = await folder(t);
+  await mkdir(join(xdg, "prompt-ledger"));
+  const file = join(xdg, "prompt-ledger", "config.toml");
+  await writeFile(file, `[profiles.staging]\nserver = "https://staging"\napi_key = "${KEY}"\n`, { mode: 0o600 });
+  for (const environment of [{ LEDGER_CONFIG: file }, { LEDGER_CONFIG: file, LEDGER_PROFILE: "" }]) {
+    assert.throws(
+      () => findProfile({}, undefined, environment),
+      (error) =>
+        error instanceof InvalidOptions &&
+        error.message.includes('has no profile "default"') &&
+        !inspect(error).includes(KEY),
+    );
+  }
+  assert.equal(findProfile({}, undefined, { XDG_CONFIG_HOME: xdg }).apiKey, DEVELOPMENT_KEY);
+});
+
+const BESIDE = /^\/.* holds something else than tables \[profiles\.NAME\]$/;
 const NO_SERVER = /^the profile "default" of \/.* names no server: write server = /;
 
 suite("a file that cannot be used is refused, and nothing of it is shown", () => {
@@ -98,7 +127,9 @@ suite("a file that cannot be used is refused, and nothing of it is shown", () =>
       "[profiles.default]\nserver = 'http://x'\npassword = 'pl_secret'",
       /has something else than api_key/,
     ],
-    ["a list", "profiles = ['pl_secret']", /has no profile/],
+    ["a list", "profiles = ['pl_secret']", BESIDE],
+    ["a key alone", "api_key = 'pl_secret'", BESIDE],
+    ["a key beside its profiles", "api_key = 'pl_secret'\n[profiles.default]\nserver = 'http://x'", BESIDE],
   ];
   for (const [name, content, problem, mode] of table) {
     test(name, async (t) => {
@@ -182,7 +213,10 @@ test("what is no address, key or project is refused, and no key is shown", () =>
       (error) => error instanceof InvalidOptions && !inspect(error).includes("secret"),
     );
   }
-  assert.throws(() => new Target({ server: "http://localhost", project: "a\nb" }, false), /no name of a project/);
+  assert.throws(
+    () => new Target({ server: "http://localhost", project: `${KEY}\n` }, false),
+    /^InvalidOptions: project holds characters that no name of a project has$/,
+  );
 });
 
 test("an address with a user or a password is refused wherever it stands, and not shown", async (t) => {
@@ -225,6 +259,7 @@ test("no error shows what stands in the file", async (t) => {
     `server = '${KEY}'`,
     `server = 'http://${KEY}.example.com'\napi_key = 'k'`,
     `server = 'http://localhost'\nproject = '${KEY}\u00e4'`,
+    `server = 'http://localhost'\napi_key = '${KEY}\u00e4'`,
     `server = 'https://localhost'\ntls_ca = '${KEY}'`,
     `server = 'https://localhost'\ntls_cert = '${KEY}'\ntls_key = '${KEY}'`,
   ]) {
@@ -234,6 +269,7 @@ test("no error shows what stands in the file", async (t) => {
       (error) =>
         error instanceof InvalidOptions &&
         error.message.includes(`of the profile "default" of ${file}`) &&
+        !/api[A-Z]|tls[A-Z]/.test(error.message.replace(file, "")) &&
         !inspect(error).includes(KEY),
       entry,
     );

@@ -97,7 +97,7 @@ test("TLS, with a certificate of one's own", async (t) => {
     assert.equal((await ledger.stream("greet").result()).status, "succeeded");
     await ledger.close();
   }
-  const distrusting = connect({ ...secure, timeoutMs: 2_000 });
+  const distrusting = connect({ ...secure, timeoutMs: 7_000 });
   await assert.rejects(
     distrusting.prompts.get("greet"),
     (error) => isAway(error) && error.message.includes("certificate"),

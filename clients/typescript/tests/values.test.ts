@@ -114,6 +114,8 @@ test("the deadline of what executes has its attempts and the delays between them
     [2_000, 1, 4_000 + 5_000 + 10_000],
     [1_000, 4, 5_000 + 5_000 + 30_000 + 240_000 + 10_000],
     [1_000, -1, 11_000],
+    [-60_000, 0, 130_000],
+    [0, 1, 2 * 120_000 + 5_000 + 10_000],
     [undefined, 2 ** 31 - 1, 1_001 * 120_000 + 35_000 + 998 * 120_000 + 10_000],
   ] as const) {
     assert.equal(executionDeadline(executionSpec("greet", {}, { timeoutMs, maxRetries })), expected);

@@ -15,8 +15,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::records::Call;
 
-/// Lets what was sent arrive before the stream or the connection breaks.
-const ARRIVAL: Duration = Duration::from_millis(30);
+/// Lets what was sent arrive before the stream or the connection breaks. A client may drop what it has not read by then: where that
+/// matters, the script has a gate.
+const ARRIVAL: Duration = Duration::from_millis(300);
 
 /// A piece of an answer.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub(super) enum Piece {
     Message(Vec<u8>),
     /// Wait until the driver has begun so many pauses.
     Gate(usize),
+    /// Wait for so long.
+    Wait(Duration),
     /// The status, which ends the call.
     Status(HeaderMap),
     /// Break the stream.
@@ -71,6 +74,7 @@ impl Sending {
                 Piece::Gate(number) => {
                     let _ = self.pauses.wait_for(|pauses| *pauses > number).await;
                 }
+                Piece::Wait(time) => tokio::time::sleep(time).await,
                 Piece::Status(trailers) => {
                     self.call.end();
                     return Some((Ok(Frame::trailers(trailers)), self));

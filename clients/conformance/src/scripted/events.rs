@@ -1,5 +1,7 @@
 //! Messages of streams, written whole or, where they are events of executions, in short.
 
+use std::time::Duration;
+
 use prost_reflect::MessageDescriptor;
 use serde_json::{Map, Value, json};
 
@@ -12,6 +14,9 @@ const UNKNOWN_KIND: [u8; 3] = [0xA2, 0x06, 0x00];
 pub(super) fn piece(output: &MessageDescriptor, message: &Value) -> Result<Piece, String> {
     if let Some(gate) = message.get("gate") {
         return Ok(Piece::Gate(number(gate)?));
+    }
+    if let Some(wait) = message.get("wait") {
+        return Ok(Piece::Wait(seconds(wait)?));
     }
     let Some(event) = output.get_field_by_name("event") else {
         return contract::encode(output.clone(), message).map(Piece::Message);
@@ -92,6 +97,11 @@ fn number(value: &Value) -> Result<usize, String> {
     number.ok_or_else(|| format!("{value} is no number of a pause"))
 }
 
+fn seconds(value: &Value) -> Result<Duration, String> {
+    let seconds = value.as_f64().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.ok_or_else(|| format!("{value} is no number of seconds"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,5 +129,8 @@ mod tests {
         let output = Contract::default().message("WatchExecutionResponse");
         assert!(piece(&output, &json!({"nothing": 1})).is_err());
         assert!(matches!(piece(&output, &json!({"gate": 1})), Ok(Piece::Gate(1))));
+        let waited = piece(&output, &json!({"wait": 0.5}));
+        assert!(matches!(waited, Ok(Piece::Wait(time)) if time == Duration::from_millis(500)));
+        assert!(piece(&output, &json!({"wait": -1})).is_err());
     }
 }

@@ -13,7 +13,7 @@ import os
 import stat
 import tempfile
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -34,9 +34,16 @@ class CacheSource:
     """Which prompts of which ledger a cache holds. A file of another source is not read."""
 
     server: str
-    project: str
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    """Sent with each call: the key, which stands for its project, and the project that was named."""
     names: tuple[str, ...]
+    """In any order."""
     name_prefix: str
+
+    def digest(self) -> bytes:
+        """A hash of all of it. The key cannot be found from it: a key is long and random."""
+        parts = (self.server, self.headers, sorted(set(self.names)), self.name_prefix)
+        return hashlib.sha256(json.dumps(parts).encode()).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +61,7 @@ class CacheFile:
     def __init__(self, path: Path, source: CacheSource) -> None:
         # The process may change its folder.
         self.path = path.absolute()
-        self._of = hashlib.sha256(json.dumps(astuple(source)).encode()).digest()
+        self._of = source.digest()
 
     def read(self) -> Kept | None:
         """What it has; None where there is no file. An OSError or a ValueError where it is not what this cache has written."""
@@ -88,7 +95,7 @@ class CacheFile:
         if len(body) < _HEAD or not body.startswith(_MAGIC) or hashlib.sha256(body).digest() != found:
             raise ValueError("it is damaged, or no file of a cache")
         if body[len(_MAGIC) : len(_MAGIC) + _HASH] != self._of:
-            raise ValueError("it is of another ledger, project or selection")
+            raise ValueError("it is of another ledger, project, key or selection")
         states, at = [], _HEAD
         while at < len(body):
             end = at + 4 + int.from_bytes(body[at : at + 4], "big")

@@ -81,6 +81,14 @@ class HeldPrompts:
         if self.ended:
             raise ClientClosed("the cache was closed")
 
+    def has_news(self, seen: int) -> bool:
+        """Whether there are changes after an edition that can be read."""
+        return self.filled and self.log.edition > seen
+
+    def news(self, seen: int) -> tuple[list[str], int]:
+        """The names of what has changed after an edition and can be read, and the edition up to which these are all."""
+        return self.log.since(seen) if self.filled else ([], seen)
+
     def apply(self, update: PromptUpdate) -> None:
         match update:
             case Put(state):

@@ -47,7 +47,6 @@ class Settings:
     """The arguments, checked."""
 
     server: str
-    project: str
     target: Target
     tracking_only: bool
     timeout: float
@@ -68,7 +67,6 @@ class Settings:
             raise InvalidOptions(f"{mode!r} is no mode of a client; it is 'full' or 'tracking_only'")
         settings = cls(
             server=profile.server,
-            project=profile.project,
             target=target,
             tracking_only=mode == "tracking_only",
             timeout=_positive("timeout", given.pop("timeout", 30)),

@@ -89,8 +89,9 @@ class Profile:
 
 
 def _from_file(named: str | None, environment: Mapping[str, str]) -> Profile | None:
-    """The profile of that name, or ``default``; None where none is named and there is none."""
+    """The profile of that name, or ``default``; None where neither it nor the file is named and there is none."""
     path, name = _profiles(environment), named or "default"
+    is_asked_for = bool(named or environment.get("LEDGER_CONFIG"))
     try:
         # A named pipe is opened without waiting for its writer.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
@@ -99,9 +100,9 @@ def _from_file(named: str | None, environment: Mapping[str, str]) -> Profile | N
             content = file.read(_LARGEST_FILE + 1) if stat.S_ISREG(mode) else b""
             # What is cut is not looked at.
             whole = content.decode() if len(content) <= _LARGEST_FILE else ""
-            profiles = tomllib.loads(whole).get("profiles", {})
+            tables = tomllib.loads(whole)
     except FileNotFoundError:
-        if named is None and not environment.get("LEDGER_CONFIG"):
+        if not is_asked_for:
             return None
         raise InvalidOptions(f"the profile {name!r} is wanted, and there is no {path}") from None
     except OSError as error:
@@ -116,8 +117,11 @@ def _from_file(named: str | None, environment: Mapping[str, str]) -> Profile | N
         raise InvalidOptions(f"{path} has more than 1 MiB: it holds something else than profiles")
     if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise InvalidOptions(f"{path} can be read by others, and keys stand in it: chmod 600 {path}")
-    if not isinstance(profiles, dict) or name not in profiles:
-        if named is None:
+    profiles = tables.pop("profiles", {})
+    if not isinstance(profiles, dict) or tables:
+        raise InvalidOptions(f"{path} holds something else than tables [profiles.NAME]")
+    if name not in profiles:
+        if not is_asked_for:
             return None
         raise InvalidOptions(f"{path} has no profile {name!r}")
     profile = profiles[name]
@@ -170,9 +174,10 @@ class Target:
             there = profile.shown("the server", host)
             raise InvalidOptions(f"the development key goes to this machine alone, not to {there}: make a key there")
         if not _is_header(key):
-            raise InvalidOptions("the API key holds characters that no key has; was it copied whole, without line breaks?")
+            named = profile.named("the api_key")
+            raise InvalidOptions(f"{named} holds characters that no key has; was it copied whole, without line breaks?")
         if not _is_header(profile.project):
-            raise InvalidOptions(f"{profile.shown('the project', profile.project)} is no name of a project")
+            raise InvalidOptions(f"{profile.named('the project')} holds characters that no name of a project has")
         headers = (("x-api-key", key), ("x-ledger-project", profile.project))
         bracketed = f"[{host}]" if ":" in host else host
         return cls(

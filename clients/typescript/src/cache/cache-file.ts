@@ -26,6 +26,8 @@ const LARGEST = 256 * 1_024 * 1_024;
 export interface CacheSource {
   readonly server: string;
   readonly project: string;
+  /** It says of which project the prompts are, where `project` is empty. The file has its hash alone, with that of all others. */
+  readonly key: string;
   readonly names: readonly string[];
   readonly namePrefix: string;
 }
@@ -44,9 +46,9 @@ export class CacheFile {
   readonly #largest: number;
 
   constructor(path: string, source: CacheSource, largest = LARGEST) {
-    const { server, project, names, namePrefix } = source;
+    const { server, project, key, names, namePrefix } = source;
     this.path = path;
-    this.#of = sha256(Buffer.from(JSON.stringify([server, project, [...names].sort(), namePrefix])));
+    this.#of = sha256(Buffer.from(JSON.stringify([server, project, key, [...new Set(names)].sort(), namePrefix])));
     this.#largest = largest;
   }
 
@@ -83,7 +85,7 @@ export class CacheFile {
       throw new Error("it is damaged, or another kind of file");
     }
     if (!content.subarray(MAGIC.length, MAGIC.length + HASH).equals(this.#of)) {
-      throw new Error("it is of another ledger, project or selection");
+      throw new Error("it is of another ledger, project, key or selection");
     }
     const states: PromptChange[] = [];
     for (let at = HEAD; at < content.length;) {
@@ -109,7 +111,10 @@ export class CacheFile {
     try {
       const file = await open(temporary, "wx", 0o600);
       try {
-        await file.writev(content);
+        for (const piece of content) {
+          // All of it, or it throws; a single write may end early, as where a disk is full.
+          await file.writeFile(piece);
+        }
         await file.sync();
       } finally {
         await file.close();

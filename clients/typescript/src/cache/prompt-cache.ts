@@ -17,7 +17,10 @@ export interface PromptCacheOptions {
   readonly names?: readonly string[] | undefined;
   /** Prompts whose name begins so, beside those of `names`. */
   readonly namePrefix?: string | undefined;
-  /** Where the prompts are kept for the next start: a path, or a `file:` URL. */
+  /**
+   * Where the prompts are kept for the next start: a path, or a `file:` URL. A file of another server, project, key or selection is
+   * ignored, and replaced: so the first start with a new key waits for the server. The file does not have the key.
+   */
   readonly file?: string | URL | undefined;
 }
 
@@ -48,9 +51,9 @@ export class PromptCache implements AsyncDisposable {
 
   /** @internal */
   constructor(transport: Transport, { names = [], namePrefix = "", file }: PromptCacheOptions) {
-    const { server, project, logger } = transport.settings;
+    const { server, project, target, logger } = transport.settings;
     const path = file instanceof URL ? fileURLToPath(file) : file;
-    const source = { server, project, names, namePrefix };
+    const source = { server, project, key: target.key, names, namePrefix };
     this.#held = new HeldPrompts(path === undefined ? undefined : new CacheFile(path, source), logger);
     // What is held is of use however long the server is away.
     this.#following = new Following(transport, new PromptReader(names, namePrefix), { patienceMs: Infinity });
@@ -96,24 +99,25 @@ export class PromptCache implements AsyncDisposable {
   }
 
   /**
-   * The names of the prompts that have changed, from now on, as often as there are such. Who reads slowly is told several
-   * changes of a prompt as one, and delays nobody. It ends when the cache is closed.
+   * The names of the prompts that have changed, from now on, as often as there are such that can be read: of a cache that is
+   * not filled yet, those of all that it is filled with. Who reads slowly is told several changes of a prompt as one, and delays
+   * nobody. It ends when the cache is closed.
    */
   changes({ signal }: Pick<WaitOptions, "signal"> = {}): AsyncGenerator<string[], void, undefined> {
-    return this.#changesSince(this.#held.table.edition, signal);
+    return this.#changesSince(this.#held.isFilled ? this.#held.table.edition : 0, signal);
   }
 
   async *#changesSince(seen: number, signal: AbortSignal | undefined): AsyncGenerator<string[], void, undefined> {
     const { table } = this.#held;
+    const hasNews = (): boolean => this.#held.isFilled && table.edition > seen;
     for (;;) {
-      await this.#until(() => this.#isClosed || table.edition > seen, { timeoutMs: Infinity, signal });
-      const names = table.changedSince(seen);
-      seen = table.edition;
-      if (names.length > 0) {
-        yield names;
-      } else if (this.#isClosed) {
+      await this.#until(() => this.#isClosed || hasNews(), { timeoutMs: Infinity, signal });
+      if (!hasNews()) {
         return;
       }
+      const names = table.changedSince(seen);
+      seen = table.edition;
+      yield names;
     }
   }
 

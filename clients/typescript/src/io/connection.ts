@@ -42,7 +42,7 @@ export function connection(target: Target, interceptors: readonly Interceptor[])
   const transport = createGrpcTransport({
     baseUrl: target.url,
     sessionManager: sessions,
-    // The key is set innermost: no other interceptor sees it.
+    // The key is set innermost, on headers of its own: no other interceptor sees it.
     interceptors: [...interceptors, carrying(target.headers)],
     readMaxBytes: LARGEST_ANSWER,
     acceptCompression: [],
@@ -59,12 +59,14 @@ export function connection(target: Target, interceptors: readonly Interceptor[])
 function carrying(headers: readonly (readonly [string, string])[]): Interceptor {
   const userAgent = `prompt-ledger-typescript/${VERSION}`;
   return (next) => (request) => {
+    // A copy: whoever is further out still has the request when the call is over.
+    const header = new Headers(request.header);
     for (const [name, value] of headers) {
-      request.header.set(name, value);
+      header.set(name, value);
     }
-    request.header.set("user-agent", userAgent);
-    injectTrace(request.header);
-    return next(request);
+    header.set("user-agent", userAgent);
+    injectTrace(header);
+    return next({ ...request, header });
   };
 }
 

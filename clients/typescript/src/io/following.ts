@@ -97,9 +97,11 @@ export class Following<Received, Update> {
       return;
     }
     const within = Math.min(until - performance.now(), LONGEST_TIMER);
-    const heard = stream.poll() ?? (await stream.next(Math.min(this.#silence, within)));
+    // What is left of it, however many reads it takes.
+    const silence = stream.silentIn(this.#silence);
+    const heard = stream.poll() ?? (await stream.next(Math.min(silence, within)));
     this.#transport.checkOpen();
-    if (this.#isOver || (heard === undefined && within < this.#silence)) {
+    if (this.#isOver || (heard === undefined && within < silence)) {
       return;
     }
     const moment = momentNow();

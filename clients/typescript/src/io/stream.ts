@@ -11,10 +11,17 @@ export type Heard<Message> =
 /** Opens a stream, which ends when the signal is aborted. */
 export type Opening<Message> = (signal: AbortSignal) => Promise<AsyncIterable<Message>>;
 
+/** How long to wait at least before a stream counts as silent, in milliseconds. */
+const LEAST_WAIT = 1_000;
+
 export class ServerStream<Message> {
   readonly #abort = new AbortController();
   readonly #buffer = new MessageBuffer<Message>();
   readonly #overflows: boolean;
+  /** When it was opened, or the last message was read, by the monotonic clock. */
+  #heardAt = performance.now();
+  /** Milliseconds that were waited for something to come since then. */
+  #waited = 0;
   /** How it ended, once it has. */
   #end: Failure | undefined;
   /** Wakes who waits for something to come. */
@@ -28,10 +35,21 @@ export class ServerStream<Message> {
     void this.#receive(open);
   }
 
+  /**
+   * In how many milliseconds of waiting it is silent, where it is so after such a time without anything to read. Where its reader
+   * had kept the process busy for that long, what has come meanwhile is read first.
+   */
+  silentIn(silence: number): number {
+    const quiet = performance.now() - this.#heardAt;
+    return Math.max(silence - quiet, Math.min(silence, LEAST_WAIT) - this.#waited, 0);
+  }
+
   /** What has come, without waiting; undefined where nothing has. */
   poll(): Heard<Message> | undefined {
     const message = this.#buffer.take();
     if (message !== undefined) {
+      this.#heardAt = performance.now();
+      this.#waited = 0;
       this.#taken?.();
       return { message };
     }
@@ -44,6 +62,7 @@ export class ServerStream<Message> {
     if (heard !== undefined) {
       return heard;
     }
+    const began = performance.now();
     await new Promise<void>((resolve) => {
       // Where this process was busy, what came in time is read only after the timers: it counts.
       const timer = setTimeout(() => setImmediate(resolve), within);
@@ -53,6 +72,7 @@ export class ServerStream<Message> {
       };
     });
     this.#came = undefined;
+    this.#waited += performance.now() - began;
     return this.poll();
   }
 

@@ -92,13 +92,14 @@ function fromTable(value: (name: keyof typeof FIELDS) => string | undefined, ser
   };
 }
 
-/** The profile of that name, or `default`; undefined where none is named and there is none. */
+/** The profile of that name, or `default`; undefined where neither it nor the file is named and there is none. */
 function fromFile(named: string | undefined, environment: Environment): FoundProfile | undefined {
   const path = profilesPath(environment);
   const name = named ?? "default";
+  const isAskedFor = named !== undefined || Boolean(environment["LEDGER_CONFIG"]);
   const file = read(path);
   if (file === undefined) {
-    if (named === undefined && !environment["LEDGER_CONFIG"]) {
+    if (!isAskedFor) {
       return undefined;
     }
     throw new InvalidOptions(`the profile ${quoted(name)} is wanted, and there is no ${path}`);
@@ -106,10 +107,13 @@ function fromFile(named: string | undefined, environment: Environment): FoundPro
   if (process.platform !== "win32" && (file.mode & 0o077) !== 0) {
     throw new InvalidOptions(`${path} can be read by others, and keys stand in it: chmod 600 ${path}`);
   }
-  const { profiles } = parsed(path, file.content);
-  const profile = isTable(profiles) && Object.hasOwn(profiles, name) ? profiles[name] : undefined;
+  const { profiles = {}, ...others } = parsed(path, file.content);
+  if (!isTable(profiles) || Object.keys(others).length > 0) {
+    throw new InvalidOptions(`${path} holds something else than tables [profiles.NAME]`);
+  }
+  const profile = Object.hasOwn(profiles, name) ? profiles[name] : undefined;
   if (profile === undefined) {
-    if (named === undefined) {
+    if (!isAskedFor) {
       return undefined;
     }
     throw new InvalidOptions(`${path} has no profile ${quoted(name)}`);

@@ -23,6 +23,7 @@ export class Target {
   readonly port: number;
   /** Undefined: plain text. */
   readonly #tls: Tls | undefined;
+  readonly #key: string;
   readonly #headers: readonly (readonly [string, string])[];
 
   constructor(profile: FoundProfile, allowPlaintext: boolean) {
@@ -49,16 +50,17 @@ export class Target {
     }
     if (!isHeader(key)) {
       throw new InvalidOptions(
-        "the API key holds characters that no key has; was it copied whole, without line breaks?",
+        `${partOf(profile, "apiKey")} holds characters that no key has; was it copied whole, without line breaks?`,
       );
     }
     if (!isHeader(project)) {
-      throw new InvalidOptions(`${shown(profile, "project", project)} is no name of a project`);
+      throw new InvalidOptions(`${partOf(profile, "project")} holds characters that no name of a project has`);
     }
     this.url = url.origin;
     this.host = host;
     this.port = Number(url.port || (isSecure ? 443 : 80));
     this.#tls = isSecure ? tlsOf(profile) : undefined;
+    this.#key = key;
     const headers: [string, string][] = [
       ["x-api-key", key],
       ["x-ledger-project", project],
@@ -70,15 +72,21 @@ export class Target {
     return this.#tls;
   }
 
+  /** Empty where there is none. */
+  get key(): string {
+    return this.#key;
+  }
+
   /** Sent with each call. */
   get headers(): readonly (readonly [string, string])[] {
     return this.#headers;
   }
 }
 
-/** Says in errors where a part of a profile stands. */
-function partOf({ source }: FoundProfile, part: string): string {
-  return source === undefined ? part : `${part} of ${source}`;
+/** Says in errors where an option stands: in a file its name is written with underscores. */
+function partOf({ source }: FoundProfile, option: string): string {
+  const field = option.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+  return source === undefined ? option : `${field} of ${source}`;
 }
 
 /** Names a value in errors. */

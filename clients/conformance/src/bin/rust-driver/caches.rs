@@ -10,7 +10,7 @@ use super::printing::{self, StepFailure};
 use super::{Session, text, texts};
 
 /// The most that is waited for what a cache is to have.
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(60);
 const INTERVAL: Duration = Duration::from_millis(5);
 
 impl Session {

@@ -32,7 +32,7 @@ class AsyncPromptCache:
 
     def __init__(self, transport: AsyncTransport, names: tuple[str, ...], name_prefix: str, file: Path | None) -> None:
         settings = transport.settings
-        source = CacheSource(settings.server, settings.project, names, name_prefix)
+        source = CacheSource(settings.server, settings.target.headers, names, name_prefix)
         self._held = HeldPrompts(CacheFile(file, source) if file is not None else None, settings.logger)
         self._changed = asyncio.Condition()
         self._listening: set[asyncio.Task[None]] = set()
@@ -139,8 +139,8 @@ class AsyncPromptCache:
         held = self._held
         while True:
             async with self._changed:
-                await self._changed.wait_for(partial(self._has_news, seen))
-            names, seen = held.log.since(seen)
+                await self._changed.wait_for(partial(self._ends_or_has_news, seen))
+            names, seen = held.news(seen)
             for name in names:
                 try:
                     told = listener(name)
@@ -151,8 +151,8 @@ class AsyncPromptCache:
             if held.ended and not names:
                 return
 
-    def _has_news(self, seen: int) -> bool:
-        return self._held.ended or self._held.log.edition > seen
+    def _ends_or_has_news(self, seen: int) -> bool:
+        return self._held.ended or self._held.has_news(seen)
 
     async def _tell(self) -> None:
         async with self._changed:

@@ -101,7 +101,8 @@ class AsyncPromptLedger:
         self, names: Sequence[str] = (), *, name_prefix: str = "", file: str | os.PathLike[str] | None = None
     ) -> AsyncPromptCache:
         """Keeps prompts in memory, as they are in the ledger: those of ``names``, and those whose name begins with
-        ``name_prefix``; all where there is neither. ``file`` keeps them for the next start.
+        ``name_prefix``; all where there is neither. ``file`` keeps them for the next start with the same server, project, key and
+        selection; it does not have the key.
         """
         return AsyncPromptCache(self._transport, tuple(names), name_prefix, Path(file) if file is not None else None)
 

@@ -11,6 +11,7 @@ from prompt_ledger._aio.stream import AsyncServerStream
 from prompt_ledger._aio.transport import AsyncTransport
 from prompt_ledger._steps.machine import Machine, Reader
 from prompt_ledger._steps.retry import Broken
+from prompt_ledger._steps.silence import Silence
 from prompt_ledger.errors import LedgerError
 
 Message = TypeVar("Message")
@@ -22,7 +23,7 @@ class AsyncFollowing(Generic[Message, Update]):
 
     def __init__(self, transport: AsyncTransport, reader: Reader[Message, Update], patience: float | None = None) -> None:
         settings = transport.settings
-        self._transport, self._reader, self._silence = transport, reader, settings.silence
+        self._transport, self._reader, self._silence = transport, reader, Silence(settings.silence)
         self._machine = Machine(reader, settings.patience if patience is None else patience)
         self._stream: AsyncServerStream[Message] | None = None
         # When the next stream may be opened, by the monotonic clock.
@@ -60,12 +61,20 @@ class AsyncFollowing(Generic[Message, Update]):
         self._transport.check_open()
         stream = self._stream
         if stream is None:
-            await self._transport.sleep(max(self._opens_at - time.monotonic(), 0), self._woken)
+            delay = self._opens_at - time.monotonic()
+            if delay > 0:
+                await self._transport.sleep(delay, self._woken)
             if self._over:
                 return
             stream = self._stream = self._transport.open(self._reader.ask(), resumes=self._reader.resumes)
+            self._silence.begins(time.monotonic())
             self._machine.opened()
-        heard = await stream.get(self._silence)
+        began = time.monotonic()
+        try:
+            heard = await stream.get(self._silence.left(began))
+        except asyncio.CancelledError:
+            self._silence.waited(time.monotonic() - began)
+            raise
         self._transport.check_open()
         if self._over:
             return
@@ -73,6 +82,7 @@ class AsyncFollowing(Generic[Message, Update]):
         if isinstance(heard, Broken | LedgerError):
             step = self._machine.failed(heard, moment)
         else:
+            self._silence.begins(moment.now)
             step = self._machine.took(heard, moment)
         if step.over:
             self.close()

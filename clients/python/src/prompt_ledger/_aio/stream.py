@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
@@ -41,19 +42,18 @@ class AsyncServerStream(Generic[T]):
 
     async def get(self, timeout: float) -> T | Failure:
         """The next message, or how the stream ended; silence is an end too."""
-        try:
-            async with asyncio.timeout(timeout):
-                while not self._buffer and self._end is None:
-                    self._changed.clear()
-                    await self._changed.wait()
-        except TimeoutError:
-            return Broken.SILENT
+        # Of two timeouts that expire at once the outer one alone is told, which may be a caller's.
+        if timeout > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout):
+                    while not self._buffer and self._end is None:
+                        self._changed.clear()
+                        await self._changed.wait()
         if self._buffer:
             message = self._buffer.take()
             self._changed.set()
             return self._read(message)
-        assert self._end is not None
-        return self._end
+        return self._end or Broken.SILENT
 
     def close(self) -> None:
         """Hangs up."""

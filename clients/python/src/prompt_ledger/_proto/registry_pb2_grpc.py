@@ -65,9 +65,9 @@ class RegistryServiceStub(object):
     dropped; read after all, it ends with SLOW_CONSUMER (ABORTED).
 
     Lists come in pages: `page_size` is at most 500 (more means 500, 0 means 50, negative is INVALID_FIELD); a page also
-    ends early at 2 MiB. ListExecutions and ListPrompts look at a bounded number of rows for a page: where few match filters
-    that have no index together, it may be shorter, also empty. Only an empty `next_page_token` ends a list. A `page_token`
-    belongs to one project and one set of filters; any other is PAGE_TOKEN_INVALID.
+    ends early at 2 MiB. ListExecutions, ListPrompts and ListPromptChanges look at a bounded number of rows for a page: where
+    few match filters that have no index together, it may be shorter, also empty. Only an empty `next_page_token` ends a
+    list. A `page_token` belongs to one project and one set of filters; any other is PAGE_TOKEN_INVALID.
     """
 
     def __init__(self, channel):
@@ -222,9 +222,9 @@ class RegistryServiceServicer(object):
     dropped; read after all, it ends with SLOW_CONSUMER (ABORTED).
 
     Lists come in pages: `page_size` is at most 500 (more means 500, 0 means 50, negative is INVALID_FIELD); a page also
-    ends early at 2 MiB. ListExecutions and ListPrompts look at a bounded number of rows for a page: where few match filters
-    that have no index together, it may be shorter, also empty. Only an empty `next_page_token` ends a list. A `page_token`
-    belongs to one project and one set of filters; any other is PAGE_TOKEN_INVALID.
+    ends early at 2 MiB. ListExecutions, ListPrompts and ListPromptChanges look at a bounded number of rows for a page: where
+    few match filters that have no index together, it may be shorter, also empty. Only an empty `next_page_token` ends a
+    list. A `page_token` belongs to one project and one set of filters; any other is PAGE_TOKEN_INVALID.
     """
 
     def PutPrompt(self, request, context):
@@ -602,9 +602,9 @@ class RegistryService(object):
     dropped; read after all, it ends with SLOW_CONSUMER (ABORTED).
 
     Lists come in pages: `page_size` is at most 500 (more means 500, 0 means 50, negative is INVALID_FIELD); a page also
-    ends early at 2 MiB. ListExecutions and ListPrompts look at a bounded number of rows for a page: where few match filters
-    that have no index together, it may be shorter, also empty. Only an empty `next_page_token` ends a list. A `page_token`
-    belongs to one project and one set of filters; any other is PAGE_TOKEN_INVALID.
+    ends early at 2 MiB. ListExecutions, ListPrompts and ListPromptChanges look at a bounded number of rows for a page: where
+    few match filters that have no index together, it may be shorter, also empty. Only an empty `next_page_token` ends a
+    list. A `page_token` belongs to one project and one set of filters; any other is PAGE_TOKEN_INVALID.
     """
 
     @staticmethod

@@ -32,7 +32,7 @@ class PromptCache:
 
     def __init__(self, transport: Transport, names: tuple[str, ...], name_prefix: str, file: Path | None) -> None:
         settings = transport.settings
-        source = CacheSource(settings.server, settings.project, names, name_prefix)
+        source = CacheSource(settings.server, settings.target.headers, names, name_prefix)
         self._held = HeldPrompts(CacheFile(file, source) if file is not None else None, settings.logger)
         self._changed = threading.Condition()
         reader = PromptReader(names, name_prefix, cursor=0)
@@ -149,8 +149,8 @@ class _Listening:
         held = self._held
         while not self._ended.is_set():
             with self._changed:
-                self._changed.wait_for(lambda: self._ended.is_set() or held.ended or held.log.edition > self._seen)
-            names, self._seen = held.log.since(self._seen)
+                self._changed.wait_for(lambda: self._ended.is_set() or held.ended or held.has_news(self._seen))
+            names, self._seen = held.news(self._seen)
             for name in names:
                 if self._ended.is_set():
                     return

@@ -97,7 +97,8 @@ class PromptLedger:
         self, names: Sequence[str] = (), *, name_prefix: str = "", file: str | os.PathLike[str] | None = None
     ) -> PromptCache:
         """Keeps prompts in memory, as they are in the ledger: those of ``names``, and those whose name begins with
-        ``name_prefix``; all where there is neither. ``file`` keeps them for the next start.
+        ``name_prefix``; all where there is neither. ``file`` keeps them for the next start with the same server, project, key and
+        selection; it does not have the key.
         """
         return PromptCache(self._transport, tuple(names), name_prefix, Path(file) if file is not None else None)
 

@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 
 from prompt_ledger._steps.machine import Machine, Reader
 from prompt_ledger._steps.retry import Broken
+from prompt_ledger._steps.silence import Silence
 from prompt_ledger._sync.stream import ServerStream
 from prompt_ledger._sync.transport import Transport
 from prompt_ledger.errors import DeadlineExceeded, LedgerError
@@ -20,7 +21,7 @@ class Following(Generic[Message, Update]):
 
     def __init__(self, transport: Transport, reader: Reader[Message, Update], patience: float | None = None) -> None:
         settings = transport.settings
-        self._transport, self._reader, self._silence = transport, reader, settings.silence
+        self._transport, self._reader, self._silence = transport, reader, Silence(settings.silence)
         self._machine = Machine(reader, settings.patience if patience is None else patience)
         self._stream: ServerStream[Message] | None = None
         # When the next stream may be opened, by the monotonic clock.
@@ -62,17 +63,21 @@ class Following(Generic[Message, Update]):
             if self._is_over():
                 return
             stream = self._stream = self._transport.open(self._reader.ask(), resumes=self._reader.resumes)
+            self._silence.begins(time.monotonic())
             self._machine.opened()
         if self._is_over():
             # Closed by another thread meanwhile.
             self._drop_stream()
             return
-        patience = self._silence if deadline is None else min(self._silence, deadline - time.monotonic())
-        heard = stream.get(max(patience, 0))
+        began = time.monotonic()
+        left = self._silence.left(began)
+        patience = left if deadline is None else min(left, max(deadline - began, 0))
+        heard = stream.get(patience)
         self._transport.check_open()
         if self._is_over():
             return
-        if heard is None and patience < self._silence:
+        if heard is None and patience < left:
+            self._silence.waited(time.monotonic() - began)
             raise _LateError
         moment = self._transport.moment()
         match heard:
@@ -81,6 +86,7 @@ class Following(Generic[Message, Update]):
             case Broken() | LedgerError():
                 step = self._machine.failed(heard, moment)
             case _:
+                self._silence.begins(moment.now)
                 step = self._machine.took(heard, moment)
         if step.over:
             self.close()

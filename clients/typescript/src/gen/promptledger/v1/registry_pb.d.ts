@@ -53,9 +53,9 @@ export declare const file_promptledger_v1_registry: GenFile;
  * dropped; read after all, it ends with SLOW_CONSUMER (ABORTED).
  *
  * Lists come in pages: `page_size` is at most 500 (more means 500, 0 means 50, negative is INVALID_FIELD); a page also
- * ends early at 2 MiB. ListExecutions and ListPrompts look at a bounded number of rows for a page: where few match filters
- * that have no index together, it may be shorter, also empty. Only an empty `next_page_token` ends a list. A `page_token`
- * belongs to one project and one set of filters; any other is PAGE_TOKEN_INVALID.
+ * ends early at 2 MiB. ListExecutions, ListPrompts and ListPromptChanges look at a bounded number of rows for a page: where
+ * few match filters that have no index together, it may be shorter, also empty. Only an empty `next_page_token` ends a
+ * list. A `page_token` belongs to one project and one set of filters; any other is PAGE_TOKEN_INVALID.
  *
  * @generated from service promptledger.v1.RegistryService
  */

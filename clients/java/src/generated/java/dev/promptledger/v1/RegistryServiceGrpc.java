@@ -32,9 +32,9 @@ import static io.grpc.MethodDescriptor.generateFullMethodName;
  * are under way in a server: others wait up to 5 s for their turn, and then are OVERLOADED. What was not read for 30 s is
  * dropped; read after all, it ends with SLOW_CONSUMER (ABORTED).
  * Lists come in pages: `page_size` is at most 500 (more means 500, 0 means 50, negative is INVALID_FIELD); a page also
- * ends early at 2 MiB. ListExecutions and ListPrompts look at a bounded number of rows for a page: where few match filters
- * that have no index together, it may be shorter, also empty. Only an empty `next_page_token` ends a list. A `page_token`
- * belongs to one project and one set of filters; any other is PAGE_TOKEN_INVALID.
+ * ends early at 2 MiB. ListExecutions, ListPrompts and ListPromptChanges look at a bounded number of rows for a page: where
+ * few match filters that have no index together, it may be shorter, also empty. Only an empty `next_page_token` ends a
+ * list. A `page_token` belongs to one project and one set of filters; any other is PAGE_TOKEN_INVALID.
  * </pre>
  */
 @io.grpc.stub.annotations.GrpcGenerated
@@ -815,9 +815,9 @@ public final class RegistryServiceGrpc {
    * are under way in a server: others wait up to 5 s for their turn, and then are OVERLOADED. What was not read for 30 s is
    * dropped; read after all, it ends with SLOW_CONSUMER (ABORTED).
    * Lists come in pages: `page_size` is at most 500 (more means 500, 0 means 50, negative is INVALID_FIELD); a page also
-   * ends early at 2 MiB. ListExecutions and ListPrompts look at a bounded number of rows for a page: where few match filters
-   * that have no index together, it may be shorter, also empty. Only an empty `next_page_token` ends a list. A `page_token`
-   * belongs to one project and one set of filters; any other is PAGE_TOKEN_INVALID.
+   * ends early at 2 MiB. ListExecutions, ListPrompts and ListPromptChanges look at a bounded number of rows for a page: where
+   * few match filters that have no index together, it may be shorter, also empty. Only an empty `next_page_token` ends a
+   * list. A `page_token` belongs to one project and one set of filters; any other is PAGE_TOKEN_INVALID.
    * </pre>
    */
   public interface AsyncService {
@@ -1118,9 +1118,9 @@ public final class RegistryServiceGrpc {
    * are under way in a server: others wait up to 5 s for their turn, and then are OVERLOADED. What was not read for 30 s is
    * dropped; read after all, it ends with SLOW_CONSUMER (ABORTED).
    * Lists come in pages: `page_size` is at most 500 (more means 500, 0 means 50, negative is INVALID_FIELD); a page also
-   * ends early at 2 MiB. ListExecutions and ListPrompts look at a bounded number of rows for a page: where few match filters
-   * that have no index together, it may be shorter, also empty. Only an empty `next_page_token` ends a list. A `page_token`
-   * belongs to one project and one set of filters; any other is PAGE_TOKEN_INVALID.
+   * ends early at 2 MiB. ListExecutions, ListPrompts and ListPromptChanges look at a bounded number of rows for a page: where
+   * few match filters that have no index together, it may be shorter, also empty. Only an empty `next_page_token` ends a
+   * list. A `page_token` belongs to one project and one set of filters; any other is PAGE_TOKEN_INVALID.
    * </pre>
    */
   public static abstract class RegistryServiceImplBase
@@ -1161,9 +1161,9 @@ public final class RegistryServiceGrpc {
    * are under way in a server: others wait up to 5 s for their turn, and then are OVERLOADED. What was not read for 30 s is
    * dropped; read after all, it ends with SLOW_CONSUMER (ABORTED).
    * Lists come in pages: `page_size` is at most 500 (more means 500, 0 means 50, negative is INVALID_FIELD); a page also
-   * ends early at 2 MiB. ListExecutions and ListPrompts look at a bounded number of rows for a page: where few match filters
-   * that have no index together, it may be shorter, also empty. Only an empty `next_page_token` ends a list. A `page_token`
-   * belongs to one project and one set of filters; any other is PAGE_TOKEN_INVALID.
+   * ends early at 2 MiB. ListExecutions, ListPrompts and ListPromptChanges look at a bounded number of rows for a page: where
+   * few match filters that have no index together, it may be shorter, also empty. Only an empty `next_page_token` ends a
+   * list. A `page_token` belongs to one project and one set of filters; any other is PAGE_TOKEN_INVALID.
    * </pre>
    */
   public static final class RegistryServiceStub
@@ -1497,9 +1497,9 @@ public final class RegistryServiceGrpc {
    * are under way in a server: others wait up to 5 s for their turn, and then are OVERLOADED. What was not read for 30 s is
    * dropped; read after all, it ends with SLOW_CONSUMER (ABORTED).
    * Lists come in pages: `page_size` is at most 500 (more means 500, 0 means 50, negative is INVALID_FIELD); a page also
-   * ends early at 2 MiB. ListExecutions and ListPrompts look at a bounded number of rows for a page: where few match filters
-   * that have no index together, it may be shorter, also empty. Only an empty `next_page_token` ends a list. A `page_token`
-   * belongs to one project and one set of filters; any other is PAGE_TOKEN_INVALID.
+   * ends early at 2 MiB. ListExecutions, ListPrompts and ListPromptChanges look at a bounded number of rows for a page: where
+   * few match filters that have no index together, it may be shorter, also empty. Only an empty `next_page_token` ends a
+   * list. A `page_token` belongs to one project and one set of filters; any other is PAGE_TOKEN_INVALID.
    * </pre>
    */
   public static final class RegistryServiceBlockingV2Stub
@@ -1815,9 +1815,9 @@ public final class RegistryServiceGrpc {
    * are under way in a server: others wait up to 5 s for their turn, and then are OVERLOADED. What was not read for 30 s is
    * dropped; read after all, it ends with SLOW_CONSUMER (ABORTED).
    * Lists come in pages: `page_size` is at most 500 (more means 500, 0 means 50, negative is INVALID_FIELD); a page also
-   * ends early at 2 MiB. ListExecutions and ListPrompts look at a bounded number of rows for a page: where few match filters
-   * that have no index together, it may be shorter, also empty. Only an empty `next_page_token` ends a list. A `page_token`
-   * belongs to one project and one set of filters; any other is PAGE_TOKEN_INVALID.
+   * ends early at 2 MiB. ListExecutions, ListPrompts and ListPromptChanges look at a bounded number of rows for a page: where
+   * few match filters that have no index together, it may be shorter, also empty. Only an empty `next_page_token` ends a
+   * list. A `page_token` belongs to one project and one set of filters; any other is PAGE_TOKEN_INVALID.
    * </pre>
    */
   public static final class RegistryServiceBlockingStub
@@ -2131,9 +2131,9 @@ public final class RegistryServiceGrpc {
    * are under way in a server: others wait up to 5 s for their turn, and then are OVERLOADED. What was not read for 30 s is
    * dropped; read after all, it ends with SLOW_CONSUMER (ABORTED).
    * Lists come in pages: `page_size` is at most 500 (more means 500, 0 means 50, negative is INVALID_FIELD); a page also
-   * ends early at 2 MiB. ListExecutions and ListPrompts look at a bounded number of rows for a page: where few match filters
-   * that have no index together, it may be shorter, also empty. Only an empty `next_page_token` ends a list. A `page_token`
-   * belongs to one project and one set of filters; any other is PAGE_TOKEN_INVALID.
+   * ends early at 2 MiB. ListExecutions, ListPrompts and ListPromptChanges look at a bounded number of rows for a page: where
+   * few match filters that have no index together, it may be shorter, also empty. Only an empty `next_page_token` ends a
+   * list. A `page_token` belongs to one project and one set of filters; any other is PAGE_TOKEN_INVALID.
    * </pre>
    */
   public static final class RegistryServiceFutureStub

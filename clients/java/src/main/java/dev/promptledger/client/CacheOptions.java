@@ -35,7 +35,11 @@ public final class CacheOptions {
         return this;
     }
 
-    /** Keeps the prompts for the next start: at most 256 MiB, readable for its owner alone. One cache writes it at a time. */
+    /**
+     * Keeps the prompts for the next start: at most 256 MiB, readable for its owner alone. One cache writes it at a time. A file of
+     * another server, project, key or selection is ignored, and replaced: so the first start with a new key waits for the server.
+     * The file does not have the key.
+     */
     public CacheOptions file(Path file) {
         this.file = file;
         return this;

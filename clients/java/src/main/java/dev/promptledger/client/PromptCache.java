@@ -98,7 +98,8 @@ public final class PromptCache implements AutoCloseable {
     }
 
     private PromptCache until(BooleanSupplier enough, Duration timeout) {
-        BooleanSupplier ended = () -> enough.getAsBoolean() || held.isClosed();
+        // A failure is told before the file is written.
+        BooleanSupplier ended = () -> enough.getAsBoolean() || held.failure().isPresent() || held.isClosed();
         var inTime = held.await(ended, Settings.nanos(timeout));
         if (!enough.getAsBoolean()) {
             held.failure().ifPresent(failure -> {

@@ -63,7 +63,6 @@ public final class PromptLedger implements AutoCloseable {
         var profile = Profile.find(explicit, given.profile, environment);
         return new Settings(
                 profile.server(),
-                profile.project(),
                 Target.of(profile, given.allowPlaintext),
                 given.trackingOnly,
                 Settings.positive("timeout", given.timeout),

@@ -5,6 +5,7 @@ import static dev.promptledger.client.scripted.Events.promptsHeartbeat;
 import static dev.promptledger.client.scripted.Events.promptsSynced;
 import static dev.promptledger.client.scripted.ScriptedServer.HANG;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -19,13 +20,16 @@ import dev.promptledger.client.scripted.ScriptedServer;
 import dev.promptledger.v1.WatchPromptsRequest;
 import io.grpc.Status.Code;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
@@ -141,7 +145,71 @@ class CacheTest {
         on.countDown();
         cache.close();
         assertTrue(slow.size() <= 1, "nothing is told once it was ended");
-        assertTrue(log.has("a listener of a cache of prompts failed"));
+        assertTrue(log.awaits("a listener of a cache of prompts failed"));
+    }
+
+    @Test
+    void aListenerIsToldEachChangeOnce() throws InterruptedException {
+        var go = new CountDownLatch(1);
+        var items = new ArrayList<Object>(List.of(allAnd(go)));
+        var expected = new ArrayList<String>();
+        // Fewer than a stream keeps for a slow reader.
+        for (var number = 0; number < 900; number++) {
+            expected.add("p" + number);
+            items.add(prompt(8 + number, "p" + number, "", 1));
+        }
+        items.add(HANG);
+        server.on("WatchPrompts", items.toArray());
+        var cache = ledger.promptCache().synced();
+        var told = new LinkedBlockingQueue<String>();
+        cache.onChange(told::add);
+        go.countDown();
+        for (var name : expected) {
+            assertEquals(name, told.poll(60, TimeUnit.SECONDS));
+        }
+        assertEquals(List.of(), List.copyOf(told));
+    }
+
+    @Test
+    void aListenerIsToldOnceWhatHasChangedCanBeRead() throws InterruptedException {
+        var go = new CountDownLatch(1);
+        server.on(
+                        "WatchPrompts",
+                        go,
+                        prompt(0, "a", "", 1),
+                        Refusal.of(Code.UNAVAILABLE, "DRAINING").retryAfter(Duration.ofMillis(10)))
+                .on("WatchPrompts", allAnd(HANG));
+        var cache = ledger.promptCache();
+        var told = new LinkedBlockingQueue<String>();
+        cache.onChange(name -> told.add(template(cache, name)));
+        go.countDown();
+        assertEquals("a 1", told.poll(60, TimeUnit.SECONDS));
+        assertEquals("b 5", told.poll(60, TimeUnit.SECONDS));
+        assertFalse(log.has("a listener of a cache of prompts failed"));
+    }
+
+    @Test
+    void aListenerIsToldNothingThatCanNeverBeRead() throws InterruptedException {
+        var go = new CountDownLatch(1);
+        server.on("WatchPrompts", go, prompt(0, "a", "", 1), Refusal.of(Code.UNAUTHENTICATED, "KEY_INVALID"));
+        var cache = ledger.promptCache();
+        var told = new LinkedBlockingQueue<String>();
+        var before = listeners();
+        cache.onChange(told::add);
+        var listener = listeners();
+        listener.removeAll(before);
+        go.countDown();
+        assertThrows(KeyInvalidException.class, cache::synced);
+        for (var thread : listener) {
+            thread.join();
+        }
+        assertEquals(List.of(), List.copyOf(told));
+    }
+
+    private static Set<Thread> listeners() {
+        var threads = new HashSet<>(Thread.getAllStackTraces().keySet());
+        threads.removeIf(thread -> !thread.getName().equals("prompt-ledger-cache-listener"));
+        return threads;
     }
 
     @Test
@@ -170,9 +238,10 @@ class CacheTest {
 
     @Test
     void whatAnotherLedgerDoesNotHaveIsDropped() throws InterruptedException {
+        var listens = new CountDownLatch(1);
         server.on("WatchPrompts", allAnd(Refusal.of(Code.INTERNAL)))
                 .on("WatchPrompts", Refusal.of(Code.OUT_OF_RANGE, "REVISION_AHEAD"))
-                .on("WatchPrompts", prompt(0, "a", "", 9), promptsSynced(3), HANG);
+                .on("WatchPrompts", listens, prompt(0, "a", "", 9), promptsSynced(3), HANG);
         var gone = new LinkedBlockingQueue<String>();
         var cache = ledger.promptCache();
         cache.onChange(name -> {
@@ -180,6 +249,7 @@ class CacheTest {
                 gone.add(name);
             }
         });
+        listens.countDown();
         assertEquals("b", gone.poll(60, TimeUnit.SECONDS));
         assertEquals("a 9", template(cache, "a"));
         assertEquals(List.of(0L, 7L, 0L), cursors());
@@ -253,12 +323,44 @@ class CacheTest {
         try (var other = ledger.promptCache(options -> options.names("a").file(file))) {
             assertThrows(NotSyncedException.class, () -> other.get("a"), "it is of another selection");
         }
-        assertTrue(log.has("of another ledger, project or selection"));
+        assertTrue(log.has("of another ledger, project, key or selection"));
         Files.writeString(file, "{}");
         try (var damaged = ledger.promptCache(options -> options.file(file))) {
             assertThrows(NotSyncedException.class, () -> damaged.get("b"));
         }
         assertTrue(log.has("it is damaged"));
+    }
+
+    @Test
+    void aFileIsOfOneKeyAndOfNamesInAnyOrder(@TempDir Path folder) throws IOException {
+        var file = folder.resolve("prompts");
+        server.on("WatchPrompts", allAnd(HANG)).on("WatchPrompts", HANG);
+        try (var first = ledger.promptCache(options -> options.names("a", "b").file(file))) {
+            first.synced();
+        }
+        try (var second =
+                ledger.promptCache(options -> options.names("b", "a", "b").file(file))) {
+            assertEquals("a 1", template(second, "a"));
+        }
+        // A key may be of another project, without naming it.
+        var key = "pl_of-another-project";
+        try (var other = PromptLedger.connect(
+                        options -> options.server(server.url()).apiKey(key).logger(log));
+                var cache = other.promptCache(options -> options.names("a", "b").file(file))) {
+            assertThrows(NotSyncedException.class, () -> cache.get("a"));
+        }
+        assertTrue(log.has("of another ledger, project, key or selection"));
+    }
+
+    @Test
+    void theKeyIsNotInAFile(@TempDir Path folder) throws IOException {
+        var file = folder.resolve("prompts");
+        server.on("WatchPrompts", allAnd(HANG));
+        try (var keyed = server.connect();
+                var cache = keyed.promptCache(options -> options.file(file))) {
+            cache.synced();
+        }
+        assertFalse(Files.readString(file, StandardCharsets.ISO_8859_1).contains(ScriptedServer.KEY));
     }
 
     @Test

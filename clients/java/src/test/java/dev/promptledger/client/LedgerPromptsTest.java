@@ -263,7 +263,7 @@ class LedgerPromptsTest {
             assertEquals("one", cache.get(own).orElseThrow().template());
             var written =
                     ledger.prompts().put(own, "two", put -> put.setActive(true).labels("production"));
-            cache.reached(written.revision(), Duration.ofSeconds(10));
+            cache.reached(written.revision(), Duration.ofSeconds(60));
             assertEquals("two", cache.get(own).orElseThrow().template());
             assertEquals("two", cache.get(own, "production").orElseThrow().template());
         }

@@ -50,7 +50,10 @@ final class CacheFile {
     private final byte[] source;
     private final long largest;
 
-    /** {@code source}: of which ledger, project, names and prefix it is. */
+    /**
+     * {@code source}: of which ledger, key, project, prefix and names it is. A key cannot be found from the hash: it is long and
+     * random.
+     */
     CacheFile(Path path, List<String> source) {
         this(path, source, LARGEST);
     }
@@ -93,7 +96,7 @@ final class CacheFile {
                 throw new IOException("it is damaged, or no file of a cache");
             }
             if (!MessageDigest.isEqual(in.readNBytes(HASH), source)) {
-                throw new IOException("it is of another ledger, project or selection");
+                throw new IOException("it is of another ledger, project, key or selection");
             }
             var at = Instant.ofEpochSecond(in.readLong(), in.readInt());
             var states = new ArrayList<PromptChange>();

@@ -6,6 +6,7 @@ import dev.promptledger.client.internal.ServerStream.Heard;
 import dev.promptledger.client.internal.steps.Failure.Broken;
 import dev.promptledger.client.internal.steps.Machine;
 import dev.promptledger.client.internal.steps.Next;
+import dev.promptledger.client.internal.steps.Silence;
 import dev.promptledger.client.internal.steps.StreamReader;
 import io.grpc.Status;
 import java.lang.System.Logger.Level;
@@ -22,6 +23,7 @@ public final class Following<M, U> implements AutoCloseable {
     private final Transport transport;
     private final StreamReader<M, U> reader;
     private final Machine<M, U> machine;
+    private final Silence silence;
     /** Completed when it is over, or was closed. */
     private final CompletableFuture<Void> over = new CompletableFuture<>();
 
@@ -36,6 +38,7 @@ public final class Following<M, U> implements AutoCloseable {
         this.transport = transport;
         this.reader = reader;
         this.machine = new Machine<>(reader, patience);
+        this.silence = new Silence(transport.settings().silence());
     }
 
     /** The next update; null at the end. */
@@ -88,6 +91,7 @@ public final class Following<M, U> implements AutoCloseable {
             }
             present = transport.open(reader.ask(), reader.resumes());
             stream = present;
+            silence.begins(System.nanoTime());
             machine.opened();
         }
         if (over.isDone()) {
@@ -95,10 +99,13 @@ public final class Following<M, U> implements AutoCloseable {
             dropStream();
             return true;
         }
-        var silence = transport.settings().silence();
-        var heard = present.get(Math.min(silence, left));
+        var began = System.nanoTime();
+        var silent = silence.left(began);
+        var wait = Math.min(silent, Math.max(left, 0));
+        var heard = present.get(wait);
         transport.checkOpen();
-        if (heard == null && left < silence) {
+        if (heard == null && wait < silent) {
+            silence.waited(System.nanoTime() - began);
             return false;
         }
         act(heard);
@@ -112,6 +119,7 @@ public final class Following<M, U> implements AutoCloseable {
         var moment = Transport.moment();
         Next next;
         if (heard instanceof Heard.Message<M> message) {
+            silence.begins(moment.now());
             next = machine.took(message.message(), moment);
         } else if (heard instanceof Heard.Ended<M> ended) {
             next = machine.failed(ended.failure(), moment);
@@ -132,11 +140,12 @@ public final class Following<M, U> implements AutoCloseable {
 
     private boolean waitToOpen(long left) {
         var delay = hasBroken ? Math.max(opensAt - System.nanoTime(), 0) : 0;
-        if (delay > 0) {
-            transport.sleep(Math.min(delay, Math.max(left, 0)), over);
+        var wait = Math.min(delay, Math.max(left, 0));
+        if (wait > 0) {
+            transport.sleep(wait, over);
         }
         transport.checkOpen();
-        return delay <= left;
+        return wait == delay;
     }
 
     /** Hangs up. What has arrived can still be read. */

@@ -117,8 +117,9 @@ public final class HeldPrompts {
         } else if (update instanceof PromptUpdate.Current) {
             currentAt = clock.instant();
             stale = false;
-            synced = true;
+            // Whoever sees that it is synced can read.
             filled = true;
+            synced = true;
         } else if (update instanceof PromptUpdate.Behind) {
             stale = true;
         }
@@ -136,12 +137,15 @@ public final class HeldPrompts {
         tell();
     }
 
-    /** Nobody feeds it any more. */
+    /** Nobody feeds it any more. Whoever sees that it is closed finds its file written. */
     void closed() {
         stale = true;
-        closed = true;
-        save();
-        tell();
+        try {
+            save();
+        } finally {
+            closed = true;
+            tell();
+        }
     }
 
     /** Writes the file, where something has changed. */

@@ -44,18 +44,24 @@ final class ProfileFile {
                 home != null ? home : System.getProperty("user.home"), ".config", "prompt-ledger", "config.toml");
     }
 
-    /** The profile of that name, or {@code default}; empty where none is named and there is none. */
+    /** The profile of that name, or {@code default}; empty where neither it nor the file is named and there is none. */
     Optional<Map<String, String>> find(String named) {
         var name = named == null ? "default" : named;
+        var isAskedFor = named != null || isNamed;
         var content = read();
         if (content.isEmpty()) {
-            if (named == null && !isNamed) {
+            if (!isAskedFor) {
                 return Optional.empty();
             }
             throw new InvalidOptionsException("the profile `" + name + "` is wanted, and there is no " + path);
         }
-        if (!(content.get().get("profiles") instanceof Map<?, ?> profiles) || !profiles.containsKey(name)) {
-            if (named == null) {
+        var tables = content.get();
+        if (!(tables.getOrDefault("profiles", Map.of()) instanceof Map<?, ?> profiles)
+                || !Set.of("profiles").containsAll(tables.keySet())) {
+            throw new InvalidOptionsException(path + " holds something else than tables [profiles.NAME]");
+        }
+        if (!profiles.containsKey(name)) {
+            if (!isAskedFor) {
                 return Optional.empty();
             }
             throw new InvalidOptionsException(path + " has no profile `" + name + "`");

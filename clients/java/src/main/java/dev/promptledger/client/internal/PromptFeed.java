@@ -9,6 +9,7 @@ import java.nio.file.Path;
 import java.time.Clock;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.TreeSet;
 import java.util.function.Consumer;
 
 /** Feeds a cache by a thread, and tells its listeners, each by a thread of its own. */
@@ -27,15 +28,21 @@ public final class PromptFeed implements AutoCloseable {
     public static PromptFeed start(Transport transport, List<String> names, String namePrefix, Path file) {
         var settings = transport.settings();
         transport.checkOpen();
-        var source = new ArrayList<>(List.of(settings.server(), settings.project(), namePrefix));
-        source.addAll(names);
-        var kept = file == null ? null : new CacheFile(file, source);
+        var kept = file == null ? null : new CacheFile(file, source(settings, names, namePrefix));
         var held = new HeldPrompts(kept, settings.logger(), Clock.systemUTC());
         // What is held is of use however long the server is away.
         var following = new Following<>(transport, new PromptReader(names, namePrefix), Long.MAX_VALUE);
         var feed = new PromptFeed(transport, held, following);
         thread("prompt-ledger-cache", feed::feed).start();
         return feed;
+    }
+
+    /** What the file of a cache is kept of. The key stands for its project, whose name is not known here. */
+    private static List<String> source(Settings settings, List<String> names, String namePrefix) {
+        var target = settings.target();
+        var source = new ArrayList<>(List.of(settings.server(), target.key(), target.project(), namePrefix));
+        source.addAll(new TreeSet<>(names));
+        return source;
     }
 
     private static Thread thread(String name, Runnable work) {
@@ -90,15 +97,19 @@ public final class PromptFeed implements AutoCloseable {
 
         private void run() {
             while (true) {
-                held.await(() -> ended || held.isClosed() || held.table().edition() > seen, Long.MAX_VALUE);
-                var edition = held.table().edition();
-                if (ended || edition == seen) {
+                held.await(() -> ended || held.isClosed() || hasNews(), Long.MAX_VALUE);
+                if (ended || !hasNews()) {
                     return;
                 }
-                var names = held.table().changedSince(seen);
-                seen = edition;
-                names.forEach(this::tell);
+                var changes = held.table().changesSince(seen);
+                seen = changes.edition();
+                changes.names().forEach(this::tell);
             }
+        }
+
+        /** Whether there are changes that can be read. */
+        private boolean hasNews() {
+            return held.isFilled() && held.table().edition() > seen;
         }
 
         private void tell(String name) {

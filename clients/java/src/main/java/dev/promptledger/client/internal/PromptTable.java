@@ -110,8 +110,16 @@ public final class PromptTable {
         return edition;
     }
 
-    /** The names of the prompts that have changed since this edition, or are gone, each once, by their last changes. */
-    public synchronized List<String> changedSince(long edition) {
-        return List.copyOf(changed.tailMap(edition, false).values());
+    /**
+     * What has changed.
+     *
+     * @param names of the prompts that have changed, or are gone, each once, by their last changes
+     * @param edition the one up to which these are all
+     */
+    public record Changes(List<String> names, long edition) {}
+
+    /** What has changed since this edition. */
+    public synchronized Changes changesSince(long since) {
+        return new Changes(List.copyOf(changed.tailMap(since, false).values()), edition);
     }
 }

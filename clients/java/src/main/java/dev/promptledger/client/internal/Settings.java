@@ -9,7 +9,6 @@ import java.util.List;
  * The options of a client, checked.
  *
  * @param server as it was named
- * @param project empty where there is none
  * @param target what the channel is made of
  * @param trackingOnly whether all prompts are in code
  * @param timeout of calls that answer once, in nanoseconds like the two that follow
@@ -20,7 +19,6 @@ import java.util.List;
  */
 public record Settings(
         String server,
-        String project,
         Target target,
         boolean trackingOnly,
         long timeout,

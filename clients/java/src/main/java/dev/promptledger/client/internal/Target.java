@@ -25,6 +25,9 @@ public record Target(
         String host, int port, boolean isSecure, ChannelCredentials credentials, Metadata headers, String shown) {
     private static final Pattern URL =
             Pattern.compile("(https?)://(?:\\[([0-9A-Fa-f:.]+)]|([^\\s/?#@:\\[\\]]+))(?::([0-9]{1,5}))?/?");
+    private static final Metadata.Key<String> KEY = Metadata.Key.of("x-api-key", Metadata.ASCII_STRING_MARSHALLER);
+    private static final Metadata.Key<String> PROJECT =
+            Metadata.Key.of("x-ledger-project", Metadata.ASCII_STRING_MARSHALLER);
     private static final Pattern IPV4 = Pattern.compile("[0-9]{1,3}(\\.[0-9]{1,3}){3}");
 
     public static Target of(Profile profile, boolean allowPlaintext) {
@@ -71,25 +74,41 @@ public record Target(
                     + profile.shown("server", host) + ": make a key there");
         }
         if (!isHeader(key)) {
-            throw new InvalidOptionsException(
-                    "the API key holds characters that no key has; was it copied whole, without line breaks?");
+            throw new InvalidOptionsException("the " + profile.named("api_key")
+                    + " holds characters that no key has; was it copied whole, without line breaks?");
         }
         if (!isHeader(profile.project())) {
-            throw new InvalidOptionsException(profile.shown("project", profile.project()) + " is no name of a project");
+            throw new InvalidOptionsException(
+                    "the " + profile.named("project") + " holds characters that no name of a project has");
         }
     }
 
     private static Metadata headers(Profile profile) {
         var headers = new Metadata();
-        put(headers, "x-api-key", profile.apiKey());
-        put(headers, "x-ledger-project", profile.project());
+        put(headers, KEY, profile.apiKey());
+        put(headers, PROJECT, profile.project());
         return headers;
     }
 
-    private static void put(Metadata headers, String name, String value) {
+    private static void put(Metadata headers, Metadata.Key<String> name, String value) {
         if (!value.isEmpty()) {
-            headers.put(Metadata.Key.of(name, Metadata.ASCII_STRING_MARSHALLER), value);
+            headers.put(name, value);
         }
+    }
+
+    /** The API key; empty where there is none. */
+    String key() {
+        return header(KEY);
+    }
+
+    /** The project that was named; empty where it is the key's own. */
+    String project() {
+        return header(PROJECT);
+    }
+
+    private String header(Metadata.Key<String> name) {
+        var value = headers.get(name);
+        return value == null ? "" : value;
     }
 
     private static ChannelCredentials tls(Profile profile) {

@@ -51,7 +51,7 @@ public final class Driver {
     private static final Gson GSON =
             new GsonBuilder().serializeNulls().disableHtmlEscaping().create();
     /** How long {@code cache.until} and {@code cache.stale} wait, and how often they look. */
-    private static final Duration UNTIL = Duration.ofSeconds(10);
+    private static final Duration UNTIL = Duration.ofSeconds(60);
 
     private static final Duration OFTEN = Duration.ofMillis(5);
 

@@ -117,7 +117,20 @@ class ProfileTest {
         assertEquals(Profile.DEVELOPMENT_SERVER, profile.server());
         assertEquals(Profile.DEVELOPMENT_KEY, profile.apiKey());
         write("[profiles.other]\nserver = \"https://b\"\n");
-        assertEquals(Profile.DEVELOPMENT_SERVER, find(null, named()).server());
+        var unnamed = Map.of("XDG_CONFIG_HOME", folder.toString(), "LEDGER_CONFIG", "", "LEDGER_PROFILE", "");
+        assertEquals(Profile.DEVELOPMENT_SERVER, find(null, unnamed).server(), "empty variables count as none");
+    }
+
+    @Test
+    void aFileThatIsAskedForHasAProfile() throws IOException {
+        write("[profiles.other]\nserver = \"https://b\"\n");
+        assertEquals(file + " has no profile `default`", refusal(null, named()));
+        var empty = Map.of("LEDGER_CONFIG", file.toString(), "LEDGER_PROFILE", "");
+        assertEquals(file + " has no profile `default`", refusal(null, empty));
+        var other = Map.of("LEDGER_CONFIG", file.toString(), "LEDGER_PROFILE", "other");
+        assertEquals("https://b", find(null, other).server());
+        write("");
+        assertEquals(file + " has no profile `default`", refusal(null, named()));
     }
 
     @Test
@@ -163,6 +176,18 @@ class ProfileTest {
     void aProfileIsATable() throws IOException {
         write("profiles.default = \"pl_very-secret\"");
         assertTrue(refusal(null, named()).endsWith("is to be a table of texts"));
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "api_key = 'pl_very-secret'\n[profiles.default]\nserver = 'http://a'\n",
+                "api_key = 'pl_very-secret'",
+                "profiles = 'pl_very-secret'",
+            })
+    void aFileHasNothingBesideItsProfiles(String content) throws IOException {
+        write(content);
+        assertEquals(file + " holds something else than tables [profiles.NAME]", refusal(null, named()));
     }
 
     @Test

@@ -102,6 +102,7 @@ class TargetTest {
                 "server = 'KEY'",
                 "server = 'http://KEY.example.com'\napi_key = 'k'",
                 "server = 'http://localhost'\nproject = 'KEY\u00e4'",
+                "server = 'http://localhost'\napi_key = 'KEY\u00e4'",
                 "server = 'https://localhost'\ntls_ca = 'KEY'",
                 "server = 'https://localhost'\ntls_cert = 'KEY'\ntls_key = 'KEY'",
             })

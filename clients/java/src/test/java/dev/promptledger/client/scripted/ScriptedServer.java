@@ -111,13 +111,24 @@ public final class ScriptedServer implements AutoCloseable {
 
     /** Waits until a client has ended a call before its answer was over. */
     public boolean wasHungUp() throws InterruptedException {
-        return hungUp.await(60, TimeUnit.SECONDS);
+        return wasHungUp(Duration.ofSeconds(60));
+    }
+
+    /** Waits that long at most. */
+    public boolean wasHungUp(Duration atMost) throws InterruptedException {
+        return hungUp.await(atMost.toNanos(), TimeUnit.NANOSECONDS);
     }
 
     @Override
     public void close() {
         server.shutdownNow();
         players.shutdownNow();
+        try {
+            // Then its port is free.
+            server.awaitTermination(60, TimeUnit.SECONDS);
+        } catch (InterruptedException interrupted) {
+            Thread.currentThread().interrupt();
+        }
     }
 
     private List<Object> next(String method) {

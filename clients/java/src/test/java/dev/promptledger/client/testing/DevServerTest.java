@@ -24,13 +24,14 @@ class DevServerTest {
     @Test
     void aServerServesUntilItIsClosed() {
         var server = DevServer.start();
-        try (var ledger = server.connect(options -> options.timeout(Duration.ofSeconds(5)))) {
+        try (var ledger = server.connect();
+                var hasty = server.connect(options -> options.timeout(Duration.ofSeconds(1)))) {
             ledger.prompts().put("greet", "Hi", put -> put.setActive(true));
             assertEquals("echo", ledger.run("greet", Map.of()).raw().getModel().getModelName());
             assertTrue(server.http().startsWith("http://"));
             assertTrue(server.metrics().endsWith("/metrics"));
             server.close();
-            assertThrows(LedgerException.class, () -> ledger.prompts().get("greet"));
+            assertThrows(LedgerException.class, () -> hasty.prompts().get("greet"));
         }
     }
 

@@ -45,6 +45,41 @@ class SmallStepsTest {
     }
 
     @Test
+    void shortWaitsDoNotBeginTheSilenceAnew() {
+        var second = Duration.ofSeconds(1).toNanos();
+        var silence = new Silence(45 * second);
+        silence.begins(100 * second);
+        for (var at = 100; at < 145; at++) {
+            assertEquals((145 - at) * second, silence.left(at * second));
+            silence.waited(second);
+        }
+        assertEquals(0, silence.left(145 * second));
+        assertEquals(0, silence.left(200 * second));
+        silence.begins(200 * second);
+        assertEquals(44 * second, silence.left(201 * second));
+        assertEquals(second, silence.left(300 * second), "what came while the process stood still is read first");
+        silence.waited(second);
+        assertEquals(0, silence.left(300 * second));
+    }
+
+    @Test
+    void aSilenceWithoutALimitHasNoEnd() {
+        var silence = new Silence(Long.MAX_VALUE);
+        silence.begins(-5);
+        assertEquals(Long.MAX_VALUE - 10, silence.left(5));
+    }
+
+    @Test
+    void looksWithoutWaitingCountForTheSilence() {
+        var silence = new Silence(500);
+        silence.begins(0);
+        assertEquals(500, silence.left(1_000));
+        silence.waited(0);
+        assertEquals(500, silence.left(0));
+        assertEquals(0, silence.left(1_000));
+    }
+
+    @Test
     void theTextThatWasReadBeginsAnewWithAnotherAttempt() {
         var read = new ExecutionText("");
         read.take(new Update.Text(1, 0, "one "));

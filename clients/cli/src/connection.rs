@@ -274,9 +274,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_that_is_not_there_is_told_without_a_wait() {
-        let listener = tokio::net::TcpListener::bind("[::1]:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        drop(listener);
+        // Bound to the end of the test, so that nobody else listens there.
+        let socket = tokio::net::TcpSocket::new_v6().unwrap();
+        socket.bind("[::1]:0".parse().unwrap()).unwrap();
+        let url = format!("http://{}", socket.local_addr().unwrap());
         let failure = arguments(&url, "").connect().unwrap().reach().await.unwrap_err();
         assert!(matches!(&failure, CommandError::NotNow(said) if said.contains(&url)), "{failure}");
     }

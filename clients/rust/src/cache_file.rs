@@ -13,6 +13,7 @@ use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
+use crate::options::ClientKey;
 use crate::prompt_table::PromptState;
 
 const MAGIC: &[u8; 22] = b"prompt-ledger cache 1\n";
@@ -35,8 +36,8 @@ pub enum CacheFileError {
     /// It is not as it was written, or is no file of a cache.
     #[error("the cache's file `{}` is damaged, or is another kind of file", .0.display())]
     Damaged(PathBuf),
-    /// It was kept of other prompts, of another project, or of another server.
-    #[error("the cache's file `{}` was kept of other prompts, of another project or of another server", .0.display())]
+    /// It was kept of other prompts, with another key, of another project, or of another server.
+    #[error("the cache's file `{}` was kept of other prompts, with another key, of another project or of another server", .0.display())]
     OfOthers(PathBuf),
     /// It is no file, or belongs to or can be written by another user, who could say what the prompts are.
     #[error("the cache's file `{}` is no file, or belongs to or can be written by another user", .0.display())]
@@ -65,9 +66,17 @@ pub(crate) struct CacheFile {
 
 impl CacheFile {
     /// The file of a cache of what this filter selects, at this server and in this project (empty: the key's own).
-    pub(crate) fn new(path: PathBuf, url: &str, project: &str, filter: &v1::WatchPromptsRequest) -> Self {
+    ///
+    /// The key stands for its project, whose name is not known here. It cannot be found from the hash: a key is long and random.
+    pub(crate) fn new(
+        path: PathBuf,
+        url: &str,
+        project: &str,
+        key: &ClientKey,
+        filter: &v1::WatchPromptsRequest,
+    ) -> Self {
         let mut of = Sha256::new();
-        for part in [url.as_bytes(), project.as_bytes(), &filter.encode_to_vec()] {
+        for part in [url.as_bytes(), project.as_bytes(), key.0.as_bytes(), &filter.encode_to_vec()] {
             of.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
             of.update(part);
         }
@@ -206,7 +215,7 @@ mod tests {
 
     fn file(folder: &tempfile::TempDir, url: &str, prefix: &str) -> CacheFile {
         let filter = v1::WatchPromptsRequest { name_prefix: prefix.into(), ..v1::WatchPromptsRequest::default() };
-        CacheFile::new(folder.path().join("prompts"), url, "", &filter)
+        CacheFile::new(folder.path().join("prompts"), url, "", &"pl_a".into(), &filter)
     }
 
     fn kept(count: i32) -> KeptPrompts {
@@ -298,6 +307,22 @@ mod tests {
             assert!(matches!(other.read(), Err(CacheFileError::OfOthers(path)) if path == other.path));
         }
         assert!(file(&folder, "http://here", "a").read().is_ok());
+    }
+
+    #[test]
+    fn a_file_of_another_key_is_not_taken_and_no_key_stands_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let filter = v1::WatchPromptsRequest::default();
+        let of = |project: &str, key: &str| {
+            CacheFile::new(folder.path().join("prompts"), "http://here", project, &key.into(), &filter)
+        };
+        of("", "pl_secret").write(&kept(2)).unwrap();
+        let bytes = std::fs::read(folder.path().join("prompts")).unwrap();
+        assert!(!bytes.windows(9).any(|bytes| bytes == b"pl_secret"));
+        for (project, key) in [("", "pl_other"), ("", ""), ("shop", "pl_secret"), ("pl_secret", "")] {
+            assert!(matches!(of(project, key).read(), Err(CacheFileError::OfOthers(_))), "{project} {key}");
+        }
+        assert!(of("", "pl_secret").read().is_ok());
     }
 
     #[test]

@@ -154,9 +154,17 @@ mod tests {
         }
     }
 
+    /// The answer about `e1` found no room in the server.
+    fn dropped() -> Status {
+        let mut details = ErrorDetails::with_retry_info(Some(Duration::from_secs(1)));
+        details.set_error_info("OVERLOADED", "promptledger.dev", [("execution_id".to_owned(), "e1".to_owned())]);
+        Status::with_error_details(Code::ResourceExhausted, "no room for the answer", details)
+    }
+
     #[tokio::test(start_paused = true)]
     async fn what_costs_is_repeated_only_where_nothing_began() {
         for (status, times) in [
+            (dropped(), 1),
             (refused(Code::Unavailable, "DRAINING", None), 2),
             (refused(Code::ResourceExhausted, "OVERLOADED", None), 2),
             (Status::from_error(Box::new(tonic::ConnectError("refused".into()))), 2),
@@ -168,6 +176,15 @@ mod tests {
             let (answer, asked) = asked(Repeat::UnlessBegun, vec![status.clone()]).await;
             assert_eq!((answer.is_ok(), asked), (times == 2, times), "{status:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_was_dropped_names_its_execution() {
+        let (answer, _) = asked(Repeat::UnlessBegun, vec![dropped()]).await;
+        assert_eq!(answer.unwrap_err().execution_id(), Some("e1"));
+        // With a key of the caller's the repeat finds what was recorded.
+        let (answer, times) = asked(Repeat::Freely, vec![dropped()]).await;
+        assert_eq!((answer, times), (Ok(7), 2));
     }
 
     #[tokio::test(start_paused = true)]

@@ -19,7 +19,7 @@ use crate::call_preparation::Connection;
 use crate::code_prompts::RegisteredHashes;
 use crate::following::WatchTimeouts;
 use crate::ledger_error::LedgerError;
-use crate::options::{Options, OptionsError};
+use crate::options::{ClientKey, Options, OptionsError};
 use crate::prompt_cache::PromptCache;
 use crate::tail::Tail;
 use crate::watch::Updates;
@@ -30,6 +30,7 @@ pub struct Client {
     url: String,
     /// As it was asked for; absent: the key's own.
     project: Option<String>,
+    api_key: ClientKey,
     connection: Connection,
     pace: WatchTimeouts,
     timeout: Duration,
@@ -47,9 +48,9 @@ impl Client {
         let preparation = options.preparation()?;
         let channel = options.endpoint()?.connect_lazy();
         let pace = WatchTimeouts { patience: options.patience, silence: options.silence };
-        let Options { url, project, timeout, .. } = options;
+        let Options { url, project, api_key, timeout, .. } = options;
         let connection = InterceptedService::new(channel, preparation);
-        Ok(Self { url, project, connection, pace, timeout, registered: Arc::default() })
+        Ok(Self { url, project, api_key, connection, pace, timeout, registered: Arc::default() })
     }
 
     /// A client of the server that the environment names, see [`Options::from_environment`]. Must be called within a tokio
@@ -156,8 +157,9 @@ impl Client {
     /// the next process begins with that, and has its prompts also while the server is away. Everything is told anew once it
     /// is there.
     ///
-    /// A file that is not there is none. One that is damaged, larger than 256 MiB, or was kept of other prompts, of another
-    /// project or of another server, is ignored: [`PromptCache::file_failure`] says so.
+    /// A file that is not there is none. One that is damaged, larger than 256 MiB, or was kept of other prompts, with another key, of
+    /// another project or of another server, is ignored: [`PromptCache::file_failure`] says so. So once a key was replaced, the first
+    /// process with the new one begins with nothing. The key is not written.
     pub async fn prompt_cache_kept_in(
         &self,
         file: impl Into<PathBuf>,
@@ -166,7 +168,7 @@ impl Client {
     ) -> PromptCache {
         let filter = prompts(names, name_prefix.into());
         let project = self.project.as_deref().unwrap_or_default();
-        let file = CacheFile::new(file.into(), &self.url, project, &filter);
+        let file = CacheFile::new(file.into(), &self.url, project, &self.api_key, &filter);
         PromptCache::kept_in(file, self.connection.clone(), filter, self.pace).await
     }
 }

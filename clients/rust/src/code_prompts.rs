@@ -45,7 +45,7 @@ impl Client {
     /// # Errors
     ///
     /// Where this client has registered no such prompt; what keeps the execution from being recorded; or that the server
-    /// cannot be reached.
+    /// cannot be reached. `Overloaded` is as for [`run`](Self::run).
     pub async fn execute(&self, name: &str, mut spec: v1::ExecutionSpec) -> Result<RunOutcome, LedgerError> {
         let hash = self.registered_hash(name).ok_or_else(|| {
             let problem = format!("this client has registered no prompt `{name}`; call register_code_prompts first");

@@ -15,6 +15,8 @@ const AROUND: Duration = Duration::from_secs(10);
 /// The server's delays before the first retries, unless it is configured otherwise, and before any further one.
 const RETRY_DELAYS: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(30)];
 const LAST_DELAY: Duration = Duration::from_secs(120);
+/// The most retries that a server can be configured for.
+const MOST_RETRIES: i32 = 10;
 
 /// A finished execution.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,7 +76,9 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// What keeps the execution from being recorded, or that the server cannot be reached.
+    /// What keeps the execution from being recorded, or that the server cannot be reached. `Overloaded` with an
+    /// [`execution_id`](LedgerError::execution_id): it was executed, and there was no room for its answer; read it by
+    /// [`Client::handle`].
     pub async fn run(&self, spec: v1::ExecutionSpec) -> Result<RunOutcome, LedgerError> {
         let (limit, repeat) = (longest(&spec), Repeat::freely_if(!spec.idempotency_key.is_empty()));
         let request = v1::RunExecutionRequest { spec: Some(spec) };
@@ -111,9 +115,9 @@ pub(crate) fn ran(execution: Option<v1::Execution>, reused: bool) -> Result<RunO
 
 /// The longest that a sync execution may take: what each of its attempts may, the delays between them, and a little more.
 pub(crate) fn longest(spec: &v1::ExecutionSpec) -> Duration {
-    let one = spec.timeout.and_then(|given| Duration::try_from(given).ok()).unwrap_or(PROVIDER_CALL);
-    // A server allows ten at most.
-    let retries = u8::try_from(spec.max_retries.unwrap_or(0)).unwrap_or(0).min(10);
+    let given = spec.timeout.and_then(|given| Duration::try_from(given).ok());
+    let one = given.filter(|given| !given.is_zero()).unwrap_or(PROVIDER_CALL);
+    let retries = u8::try_from(spec.max_retries.unwrap_or(0).clamp(0, MOST_RETRIES)).unwrap_or(0);
     let delays = RETRY_DELAYS.into_iter().chain(std::iter::repeat(LAST_DELAY));
     let delays: Duration = delays.take(retries.into()).sum();
     one.saturating_mul(u32::from(retries) + 1).saturating_add(delays).saturating_add(AROUND)
@@ -147,6 +151,8 @@ mod tests {
             (spec(None, Some(3)), 4 * 120 + 155 + 10),
             (spec(Some(1), Some(4)), 5 + 155 + 120 + 10),
             (spec(Some(-1), Some(-1)), 130),
+            (spec(Some(0), None), 130),
+            (spec(Some(1), Some(300)), 11 + 5 + 30 + 8 * 120 + 10),
         ] {
             assert_eq!(longest(&spec).as_secs(), seconds, "{spec:?}");
         }

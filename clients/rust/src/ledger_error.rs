@@ -22,7 +22,7 @@ pub struct LedgerError {
     pub message: String,
     /// What is wrong with each field, by its name.
     pub fields: Vec<(String, String)>,
-    /// Such as `execution_id`, where a key was used for another request before.
+    /// Such as `execution_id`, where a key was used for another request before, or the answer of an execution was dropped.
     pub metadata: BTreeMap<String, String>,
     /// How long to wait before trying again; absent where the server did not say.
     pub retry_after: Option<Duration>,
@@ -38,7 +38,8 @@ impl LedgerError {
         names
     }
 
-    /// The execution that the error is about; absent where it is about none.
+    /// The execution that the error is about; absent where it is about none. One of `Overloaded` is recorded, and its answer alone was
+    /// dropped: [`Client::handle`](crate::Client::handle) reads it.
     #[must_use]
     pub fn execution_id(&self) -> Option<&str> {
         self.metadata.get("execution_id").map(String::as_str)

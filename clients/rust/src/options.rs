@@ -140,12 +140,12 @@ pub enum OptionsError {
     /// TLS could not be set up, for this reason.
     #[error("TLS could not be set up: {0}")]
     Tls(String),
-    /// A file that the environment, or a profile, names cannot be used.
+    /// The file of profiles, or what a profile or a variable of the environment says, cannot be used. What stands there is not shown.
     #[error("{path}: {problem}")]
     File {
-        /// Which file.
+        /// The file of profiles, or the variable, such as `LEDGER_TLS_KEY`.
         path: String,
-        /// As a sentence.
+        /// As a sentence; of a profile, it begins with the field and the profile's name.
         problem: String,
     },
     /// No file has the profile that was asked for.

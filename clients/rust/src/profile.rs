@@ -6,10 +6,11 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use tonic::metadata::{Ascii, MetadataValue};
 
 use crate::options::{ClientIdentity, Options, OptionsError};
 use crate::profiles_access::open_profiles;
-use crate::server_address::is_plain_http;
+use crate::server_address::{is_address, is_plain_http, without_user};
 
 /// The key that `prompt-ledger dev` accepts on loopback without any setting.
 const DEVELOPMENT_KEY: &str = "dev-key-change-in-production";
@@ -17,7 +18,7 @@ const DEVELOPMENT_KEY: &str = "dev-key-change-in-production";
 const LARGEST: u64 = 1024 * 1024;
 
 /// A server, and what it is called with. Taken whole: nothing of one is mixed with another's.
-#[derive(Clone, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ConnectionProfile {
     /// Empty: the file has none, or an empty one.
@@ -39,8 +40,9 @@ enum ProfileOrigin<'a> {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ProfilesFile {
+    /// Each is a [`ConnectionProfile`]; only the one that is used is looked at.
     #[serde(default)]
-    profiles: HashMap<String, ConnectionProfile>,
+    profiles: HashMap<String, toml::Value>,
 }
 
 impl Options {
@@ -51,8 +53,9 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// Where a file that is named cannot be read, holds something else, or lacks the profile; where that names no server; where others may
-    /// read the file; where settings of TLS stand beside an `http` address.
+    /// Where a file that is named cannot be read, holds something else, or lacks the profile; where that names no server, or no address of
+    /// one, or a key or a project that cannot be sent; where others may read the file; where settings of TLS stand beside an `http` address. None shows what stands in
+    /// the file, or in the variables but for an address.
     pub fn from_environment() -> Result<Self, OptionsError> {
         Self::from_variables(&|name| std::env::var(name).ok())
     }
@@ -61,8 +64,8 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// Where the file cannot be read, holds something else, or lacks the profile; where that names no server; where others may read the
-    /// file; where settings of TLS stand beside an `http` address.
+    /// Where the file cannot be read, holds something else, or lacks the profile; where that names no server, or no address of one, or a
+    /// key or a project that cannot be sent; where others may read the file; where settings of TLS stand beside an `http` address. None shows what stands in the file.
     pub fn from_profile(name: &str) -> Result<Self, OptionsError> {
         if name.is_empty() {
             // As a variable it would count as none, and another server would be taken.
@@ -139,8 +142,21 @@ impl ConnectionProfile {
         if !given.is_empty() && is_plain_http(&url) {
             return Err(OptionsError::TlsOverHttp(origin.named(&given)));
         }
-        let read = |path: Option<PathBuf>| path.map(|path| content(&path)).transpose();
-        let identity = match (read(self.tls_cert)?, read(self.tls_key)?) {
+        if !is_address(&without_user(&url)) {
+            let problem = "it is no address of a server; write http://HOST:PORT or https://HOST:PORT";
+            return Err(origin.wrong("server", problem));
+        }
+        if self.project.as_deref().is_some_and(|project| project.parse::<MetadataValue<Ascii>>().is_err()) {
+            return Err(origin.wrong("project", "it is no name of a project"));
+        }
+        if self.api_key.as_deref().is_some_and(|key| key.parse::<MetadataValue<Ascii>>().is_err()) {
+            let problem = "it holds characters that no key has; was it copied whole, without line breaks?";
+            return Err(origin.wrong("api_key", problem));
+        }
+        let read = |field: &str, path: Option<PathBuf>| {
+            path.map(|path| content(&path)).transpose().map_err(|problem| origin.wrong(field, &problem))
+        };
+        let identity = match (read("tls_cert", self.tls_cert)?, read("tls_key", self.tls_key)?) {
             (None, None) => None,
             (Some(certificate), Some(key)) => Some(ClientIdentity { certificate, key: key.into() }),
             _ => return Err(OptionsError::Tls("a client's certificate and its key are given together".into())),
@@ -149,7 +165,7 @@ impl ConnectionProfile {
             url,
             api_key: self.api_key.unwrap_or_default().into(),
             project: self.project,
-            ca: read(self.tls_ca)?,
+            ca: read("tls_ca", self.tls_ca)?,
             identity,
             ..Options::default()
         })
@@ -160,14 +176,26 @@ impl ProfileOrigin<'_> {
     /// Settings by the names that the user wrote; `fields`: as in files.
     fn named(&self, fields: &[&str]) -> String {
         match self {
-            Self::Environment => {
-                let variables: Vec<String> =
-                    fields.iter().map(|field| format!("LEDGER_{}", field.to_uppercase())).collect();
-                variables.join(", ")
-            }
+            Self::Environment => fields.iter().map(|field| variable(field)).collect::<Vec<_>>().join(", "),
             Self::File { path, name } => format!("{} of the profile `{name}` of {}", fields.join(", "), path.display()),
         }
     }
+
+    /// What is wrong with a setting, without its value: a key may stand in a wrong place.
+    fn wrong(&self, field: &str, problem: &str) -> OptionsError {
+        match self {
+            Self::Environment => OptionsError::File { path: variable(field), problem: problem.to_owned() },
+            Self::File { path, name } => {
+                let problem = format!("{field} of the profile `{name}`: {problem}");
+                OptionsError::File { path: path.display().to_string(), problem }
+            }
+        }
+    }
+}
+
+/// The variable of the environment that says what this field of a profile does.
+fn variable(field: &str) -> String {
+    format!("LEDGER_{}", field.to_uppercase())
 }
 
 /// The profile of this name in a file; absent where the file has none.
@@ -175,169 +203,36 @@ fn profile(path: &Path, name: &str) -> Result<Option<ConnectionProfile>, Options
     let wrong = |problem: String| OptionsError::File { path: path.display().to_string(), problem };
     let Some(opened) = open_profiles(path)? else { return Ok(None) };
     // What the parser quotes may be a key: only where it stands is told.
-    let file: ProfilesFile = toml::from_str(&text(opened, path)?).map_err(|error| {
+    let mut file: ProfilesFile = toml::from_str(&text(opened).map_err(wrong)?).map_err(|error| {
         let place = error.span().map(|span| format!(" (byte {})", span.start)).unwrap_or_default();
-        wrong(format!(
-            "it holds something else than profiles with server, api_key, project, tls_ca, tls_cert and tls_key{place}"
-        ))
+        wrong(format!("it holds something else than tables [profiles.NAME]{place}"))
     })?;
-    let Some(found) = file.profiles.get(name).cloned().map(ConnectionProfile::without_empty) else { return Ok(None) };
+    let Some(found) = file.profiles.remove(name) else { return Ok(None) };
+    let found = ConnectionProfile::deserialize(found).map_err(|_| {
+        wrong(format!("the profile `{name}` has something else than texts for server, api_key, project, tls_ca, tls_cert and tls_key"))
+    })?;
+    let found = found.without_empty();
     if found.server.is_empty() {
         return Err(OptionsError::NoServer { name: name.to_owned(), path: path.display().to_string() });
     }
     Ok(Some(found))
 }
 
-fn content(path: &Path) -> Result<String, OptionsError> {
-    let opened = File::open(path);
-    text(
-        opened.map_err(|error| OptionsError::File { path: path.display().to_string(), problem: error.to_string() })?,
-        path,
-    )
+/// What a file of TLS holds, or a sentence without its path.
+fn content(path: &Path) -> Result<String, String> {
+    let read = File::open(path).map_err(|error| error.to_string()).and_then(text);
+    read.map_err(|problem| format!("it is the path of a file in PEM form, and that cannot be used: {problem}"))
 }
 
-fn text(file: File, path: &Path) -> Result<String, OptionsError> {
-    let wrong = |problem: String| OptionsError::File { path: path.display().to_string(), problem };
+/// What a file holds, or what is wrong with it.
+fn text(file: File) -> Result<String, String> {
     let mut text = String::new();
-    file.take(LARGEST + 1).read_to_string(&mut text).map_err(|error| wrong(error.to_string()))?;
+    file.take(LARGEST + 1).read_to_string(&mut text).map_err(|error| error.to_string())?;
     if text.len() as u64 > LARGEST {
-        return Err(wrong("it has more than 1 MiB: is it the right file?".to_owned()));
+        return Err("it has more than 1 MiB: is it the right file?".to_owned());
     }
     Ok(text)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::options::ClientKey;
-
-    fn options(variables: &[(&str, &str)]) -> Result<Options, OptionsError> {
-        let value =
-            |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-        Options::from_variables(&value)
-    }
-
-    fn written(folder: &Path, text: &str) -> String {
-        let path = folder.join("prompt-ledger/config.toml");
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, text).unwrap();
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt as _;
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-        }
-        path.to_str().unwrap().to_owned()
-    }
-
-    const TWO: &str = "[profiles.default]\nserver = \"https://a.example\"\napi_key = \"pl_a\"\nproject = \"shop\"\n\
-                       [profiles.other]\nserver = \"https://b.example\"\n";
-
-    #[test]
-    fn a_profile_without_a_name_is_none_and_no_other_is_taken() {
-        let error = Options::from_profile("").unwrap_err();
-        assert!(matches!(&error, OptionsError::Profile { name, .. } if name.is_empty()), "{error}");
-    }
-
-    #[test]
-    fn the_environment_comes_first_and_is_taken_whole() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = written(folder.path(), TWO);
-        let given = options(&[("LEDGER_SERVER", "http://127.0.0.1:1"), ("LEDGER_CONFIG", &file)]).unwrap();
-        assert_eq!((&*given.url, given.api_key, given.project), ("http://127.0.0.1:1", ClientKey::default(), None));
-        let given = [("LEDGER_SERVER", "http://127.0.0.1:1"), ("LEDGER_API_KEY", "pl_b"), ("LEDGER_PROJECT", "p")];
-        let given = options(&given).unwrap();
-        assert_eq!((given.api_key, given.project.as_deref()), ("pl_b".into(), Some("p")));
-    }
-
-    #[test]
-    fn a_profile_of_the_file_comes_next() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = written(folder.path(), TWO);
-        let home = folder.path().to_str().unwrap();
-        for variables in [&[("LEDGER_CONFIG", &*file)][..], &[("XDG_CONFIG_HOME", home), ("LEDGER_API_KEY", "pl_c")]] {
-            let given = options(variables).unwrap();
-            assert_eq!((&*given.url, given.api_key), ("https://a.example", "pl_a".into()));
-            assert_eq!(given.project.as_deref(), Some("shop"));
-        }
-        let other = options(&[("LEDGER_CONFIG", &file), ("LEDGER_PROFILE", "other")]).unwrap();
-        assert_eq!((&*other.url, other.api_key), ("https://b.example", ClientKey::default()));
-        for asked in [[("LEDGER_CONFIG", &*file), ("LEDGER_PROFILE", "third")], [("LEDGER_CONFIG", "/no"), ("A", "")]] {
-            assert!(matches!(options(&asked), Err(OptionsError::Profile { .. })), "{asked:?}");
-        }
-    }
-
-    #[test]
-    fn where_nothing_is_said_it_is_the_server_of_this_machine() {
-        let given = options(&[("HOME", "/nowhere"), ("LEDGER_API_KEY", "pl_c")]).unwrap();
-        assert_eq!((&*given.url, given.api_key), ("http://127.0.0.1:50051", DEVELOPMENT_KEY.into()));
-    }
-
-    #[test]
-    fn a_file_that_cannot_be_used_is_told_without_its_keys() {
-        let folder = tempfile::tempdir().unwrap();
-        for text in ["api_key = \"pl_secret\"", "[profiles.default]\nserver = 1\napi_key = \"pl_secret\"", "pl_secret"]
-        {
-            let file = written(folder.path(), text);
-            let error = options(&[("LEDGER_CONFIG", &file)]).unwrap_err();
-            assert!(matches!(error, OptionsError::File { .. }), "{error:?}");
-            assert!(!format!("{error} {error:?}").contains("pl_secret"), "{error}");
-        }
-        let one = options(&[("LEDGER_SERVER", "https://a.example"), ("LEDGER_TLS_CERT", "Cargo.toml")]).unwrap_err();
-        assert!(matches!(one, OptionsError::Tls(_)), "{one:?}");
-    }
-
-    #[test]
-    fn settings_of_tls_are_refused_with_http_by_the_names_that_the_user_wrote() {
-        let folder = tempfile::tempdir().unwrap();
-        for fields in [&["tls_ca"][..], &["tls_cert"], &["tls_key"], &["tls_cert", "tls_key"]] {
-            let variables = fields.iter().map(|field| format!("LEDGER_{}", field.to_uppercase())).collect::<Vec<_>>();
-            let mut given = vec![("LEDGER_SERVER", "http://127.0.0.1:1")];
-            given.extend(variables.iter().map(|variable| (variable.as_str(), "missing.pem")));
-            let error = options(&given).unwrap_err();
-            assert_eq!(error, OptionsError::TlsOverHttp(variables.join(", ")));
-            let text = fields.iter().map(|field| format!("{field} = \"missing.pem\"\n")).collect::<String>();
-            let file = written(folder.path(), &format!("[profiles.default]\nserver = \"http://127.0.0.1:1\"\n{text}"));
-            let error = options(&[("LEDGER_CONFIG", &file)]).unwrap_err();
-            let named = format!("{} of the profile `default` of {file}", fields.join(", "));
-            assert_eq!(error, OptionsError::TlsOverHttp(named));
-        }
-        let empty = [("LEDGER_SERVER", "http://127.0.0.1:1"), ("LEDGER_TLS_CA", "")];
-        assert_eq!(options(&empty).unwrap().ca, None);
-    }
-
-    #[test]
-    fn empty_texts_of_a_profile_count_as_none() {
-        let folder = tempfile::tempdir().unwrap();
-        let fields = ["api_key", "project", "tls_ca", "tls_cert", "tls_key"].map(|field| format!("{field} = \"\"\n"));
-        for server in ["http://127.0.0.1:1", "https://a.example"] {
-            let text = format!("[profiles.default]\nserver = \"{server}\"\n{}", fields.concat());
-            let given = options(&[("LEDGER_CONFIG", &written(folder.path(), &text))]).unwrap();
-            assert_eq!((&*given.url, given.api_key, given.project), (server, ClientKey::default(), None));
-            assert!(given.ca.is_none() && given.identity.is_none(), "{server}");
-        }
-    }
-
-    #[test]
-    fn a_profile_without_a_server_is_an_error_that_names_it_and_its_file() {
-        let folder = tempfile::tempdir().unwrap();
-        for server in ["", "server = \"\"\n"] {
-            let text = format!("[profiles.default]\n{server}api_key = \"pl_secret\"\n");
-            let file = written(folder.path(), &text.repeat(2).replacen("default", "other", 1));
-            let home = folder.path().to_str().unwrap();
-            for (variable, name) in [(("LEDGER_PROFILE", "other"), "other"), (("LEDGER_API_KEY", "pl_b"), "default")] {
-                let error = options(&[("XDG_CONFIG_HOME", home), variable]).unwrap_err();
-                assert_eq!(error, OptionsError::NoServer { name: name.into(), path: file.clone() });
-                assert!(error.to_string().contains("write server = \"http://HOST:PORT\""), "{error}");
-                assert!(!format!("{error} {error:?}").contains("pl_secret"), "{error}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_file_that_is_too_long_is_refused_and_not_cut() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = written(folder.path(), &format!("{TWO}#{}", "x".repeat(1 << 20)));
-        let error = options(&[("LEDGER_CONFIG", &file)]).unwrap_err();
-        assert!(error.to_string().contains("more than 1 MiB"), "{error}");
-    }
-}
+mod tests;

@@ -64,7 +64,7 @@ impl StreamFailure {
     /// Whether the server has done nothing of what it was asked for, and will where it is asked again.
     pub(crate) fn has_not_begun(&self) -> bool {
         let Self::Status(status) = self else { return false };
-        is_unconnected(status) || matches!(reason(status).as_deref(), Some("DRAINING" | "OVERLOADED"))
+        is_unconnected(status) || is_refused(status)
     }
 
     /// The delay that the server asked for; absent where it did not.
@@ -91,6 +91,13 @@ impl StreamFailure {
             (_, other) => WatchError::NotResumable(other.cause()),
         }
     }
+}
+
+/// Whether the server refused the call before it did anything of it.
+fn is_refused(status: &Status) -> bool {
+    let Some(info) = status.get_details_error_info() else { return false };
+    // One about an execution that is recorded is no refusal: its answer alone was dropped.
+    matches!(&*info.reason, "DRAINING" | "OVERLOADED") && !info.metadata.contains_key("execution_id")
 }
 
 /// Bounds how long a watch retries without progress.

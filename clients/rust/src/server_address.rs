@@ -10,6 +10,17 @@ pub fn is_loopback(url: &Uri) -> bool {
     host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
+/// Whether a server can be called at this URL: a scheme, a host and perhaps a port, and nothing behind them.
+pub(crate) fn is_address(url: &str) -> bool {
+    let is_whole = |url: Uri| {
+        let has_host = url.host().is_some_and(|host| !host.is_empty());
+        let has_more = !matches!(url.path(), "" | "/") || url.query().is_some();
+        matches!(url.scheme_str(), Some("http" | "https")) && has_host && !has_more
+    };
+    // What is parsed has lost its fragment.
+    !url.contains('#') && url.parse::<Uri>().is_ok_and(is_whole)
+}
+
 /// Whether a server of this URL is called without TLS. One that cannot be parsed is none.
 #[must_use]
 pub fn is_plain_http(url: &str) -> bool {

@@ -49,8 +49,10 @@ async fn what_happens_is_logged_under_the_target_of_the_client() {
     tracing::subscriber::set_global_default(subscriber).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let model = FakeModel::start().await;
-    let ledger = || server(built_binary()).openai(&model.base_url()).env("LEASE", "1s").env("RETRY_DELAYS", "10ms");
-    let first = ledger().data_dir(folder.path()).start().await;
+    let ledger = || server(built_binary()).openai(&model.base_url()).env("RETRY_DELAYS", "10ms");
+    // Its execution is resumed soon after its end. A slow disk holds up what extends the short lease.
+    let first = ledger().env("LEASE", "5s").expects("leases could not be extended");
+    let first = first.data_dir(folder.path()).start().await;
     first.active("greet", "hello").await;
     let client = Client::connect(Options {
         url: format!("http://{}", first.addr),

@@ -20,7 +20,8 @@ use crate::output::Output;
 The same is sent again: that version's content by its hash, with the recorded variables or messages, model, parameters, tools and form \
 of the answer, whatever was changed since; environment, correlation id and metadata too. It is queued for a worker. Its idempotency key is \
 `retry-of-EXECUTION`: repeated, this command answers the retry that is running or has succeeded, and runs another one only \
-where that has failed. What succeeded or has not ended is refused.
+where that has failed. What succeeded or has not ended is refused. With --wait the id of the retry is at once a line of its own on \
+standard error.
 
 Under --json and --jsonl it is a SubmitExecutionResponse of the contract (`execution_id`, `status`, `reused`); with --wait the ended \
 Execution. Exit code: 0; with --wait 1 when it failed or was canceled.")]

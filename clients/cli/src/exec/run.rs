@@ -58,9 +58,9 @@ impl ExecRunArgs {
         let left_alone = LeftAlone::of(&spec);
         let updates = prompt_stream::begin(mode, spec, connection);
         if output.format == AnswerFormat::Text {
-            return on_screen(updates, ShownStates::None, left_alone, connection, output).await;
+            return on_screen(updates, ShownStates::None, left_alone, None, connection, output).await;
         }
-        match follow(updates, left_alone, connection, output, |_, _| Ok(())).await? {
+        match follow(updates, left_alone, None, connection, output, |_, _| Ok(())).await? {
             Followed::Interrupted(told) => Ok(interrupted(&told, output)),
             Followed::Ended(execution) => {
                 output.json(&contract_json::write("Execution", &*execution))?;

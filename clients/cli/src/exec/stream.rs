@@ -38,6 +38,7 @@ impl ExecStreamArgs {
         let spec = self.spec.spec_of_one()?;
         let mode = prompt_stream::mode(&spec.prompt_name, connection).await?;
         let left_alone = LeftAlone::of(&spec);
-        on_screen(prompt_stream::begin(mode, spec, connection), ShownStates::All, left_alone, connection, output).await
+        let updates = prompt_stream::begin(mode, spec, connection);
+        on_screen(updates, ShownStates::All, left_alone, None, connection, output).await
     }
 }

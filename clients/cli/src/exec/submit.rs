@@ -22,8 +22,9 @@ use crate::watch::ShownStates;
   ledgerctl exec submit greet --vars case.json --wait
   ledgerctl watch 0190163d-8694-739b-aea5-966c26f8ad91
 
-The id is on standard output as soon as the execution is recorded; what was answered is never lost. With --wait the text and the facts \
-follow instead; Ctrl-C ends the waiting, and the execution goes on.
+The id is on standard output as soon as the execution is recorded; what was answered is never lost. With --wait it is a line of its own \
+on standard error, also under --json and --jsonl, and standard output has what came of it. Ctrl-C ends the waiting, and the execution goes \
+on; so it does where the server stays away: then the error names it, to watch it with.
 
 Under --json and --jsonl it is a SubmitExecutionResponse of the contract (`execution_id`, `status`, `reused`); with --wait the ended \
 Execution. Exit code: 0; with --wait 1 when it failed or was canceled.")]
@@ -82,12 +83,11 @@ pub(crate) async fn answer(
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let updates = connection.client.watch(&**id);
+    let (updates, begun) = (connection.client.watch(&**id), Some(id.clone()));
     if output.format == AnswerFormat::Text {
-        output.note(id);
-        return on_screen(updates, ShownStates::None, LeftAlone::GoesOn, connection, output).await;
+        return on_screen(updates, ShownStates::None, LeftAlone::GoesOn, begun, connection, output).await;
     }
-    match follow(updates, LeftAlone::GoesOn, connection, output, |_, _| Ok(())).await? {
+    match follow(updates, LeftAlone::GoesOn, begun, connection, output, |_, _| Ok(())).await? {
         Followed::Interrupted(told) => Ok(interrupted(&told, output)),
         Followed::Ended(execution) => {
             output.json(&contract_json::write("Execution", &*execution))?;

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use tokio::net::TcpListener;
+use prompt_ledger_testkit::vacant::vacant;
 
 use super::{ledger, ledgerctl, ledgerctl_alone, run, text};
 
@@ -39,9 +39,7 @@ async fn a_wrong_key_an_unknown_execution_and_an_odd_id_say_what_to_do() {
 #[tokio::test]
 async fn a_server_that_is_not_there_is_told_at_once_with_how_to_start_one() {
     let (ledger, _model) = ledger().await;
-    let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", free.local_addr().unwrap());
-    drop(free);
+    let (_socket, url) = vacant();
     let folder = super::put::files(&[("greet.hbs", "")]);
     let file = folder.path().join("greet.hbs");
     let file = file.to_str().unwrap();

@@ -9,6 +9,8 @@ use prompt_ledger_testkit::ledger::{Ledger, carried, put, spec};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
+#[cfg(unix)]
+use super::heeding_signals;
 use super::{ledger, ledgerctl, lines, run, text};
 
 /// A server with two versions of `greet`, the first one active and labelled `production`.
@@ -214,6 +216,34 @@ async fn ctrl_c_cancels_what_runs_within_the_call_and_says_so() {
     assert!(said.contains("hanging up cancels it; ledgerctl exec get "), "{said}");
     assert_eq!(child.wait().await.unwrap().code(), Some(130));
     model.wait_for_aborts(1).await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn what_was_submitted_is_named_at_once_and_goes_on_after_ctrl_c() {
+    let (ledger, model) = ledger().await;
+    for format in [&["--json"][..], &["--jsonl"], &[]] {
+        let gate = Gate::new();
+        model.next(Reply::answer("at last").held(&gate));
+        let submit = ledgerctl(&ledger, &[&["exec", "submit", "greet", "--wait"], format].concat());
+        let mut command = tokio::process::Command::from(heeding_signals(&submit));
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+        let mut notes = BufReader::new(child.stderr.take().unwrap()).lines();
+        let id = notes.next_line().await.unwrap().unwrap();
+        assert_eq!(id.len(), 36, "{id}");
+        let pid = child.id().unwrap().to_string();
+        assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+        let said = notes.next_line().await.unwrap().unwrap();
+        assert_eq!(
+            said,
+            format!("interrupted: it goes on; ledgerctl watch {id} shows it, ledgerctl exec cancel {id} ends it")
+        );
+        let output = child.wait_with_output().await.unwrap();
+        assert_eq!((output.status.code(), &*text(&output.stdout)), (Some(130), ""));
+        gate.open();
+        let watched = ran(&ledger, &["watch", &id]).await;
+        assert!(watched.status.success() && text(&watched.stdout).starts_with("at last"), "{watched:?}");
+    }
 }
 
 #[tokio::test]

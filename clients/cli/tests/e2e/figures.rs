@@ -1,8 +1,11 @@
 //! Usage, models and health.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use prompt_ledger_client::v1;
 use prompt_ledger_testkit::fake_model::Reply;
 use prompt_ledger_testkit::ledger::{DEVELOPMENT_KEY, spec};
+use prompt_ledger_testkit::vacant::vacant;
 use serde_json::json;
 
 use super::{ledger, ledgerctl, lines, run, text};
@@ -12,10 +15,17 @@ fn words(shown: &[u8]) -> Vec<String> {
     text(shown).lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
 }
 
+/// How far ahead of UTC a place is in whose day there are six hours at least until midnight.
+fn utc_offset() -> &'static str {
+    let hours = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() / 3_600;
+    if (6..18).contains(&(hours % 24)) { "+00:00" } else { "+12:00" }
+}
+
 #[tokio::test]
 async fn usage_is_a_table_by_what_is_asked_for_with_its_sum() {
     let (ledger, model) = ledger().await;
     ledger.active("other", "bye").await;
+    let by_day = ["usage", "--bucket", "day", "--utc-offset", utc_offset()];
     model.next(Reply::status(400, r#"{"error":{"message":"no"}}"#));
     for (prompt, environment) in [("greet", "dev"), ("greet", "prod"), ("other", "prod")] {
         let spec = v1::ExecutionSpec { environment: environment.into(), ..spec(prompt, &[]) };
@@ -30,12 +40,13 @@ async fn usage_is_a_table_by_what_is_asked_for_with_its_sum() {
     {
         assert!(rows[row].starts_with(beginning), "{beginning}: {rows:?}");
     }
-    let output = run(ledgerctl(&ledger, &["usage", "--by", "status", "--bucket", "day", "--prompt", "greet"])).await;
+    let by_status = [&by_day[..], &["--by", "status", "--prompt", "greet"]].concat();
+    let output = run(ledgerctl(&ledger, &by_status)).await;
     let rows = words(&output.stdout);
     assert!(rows[0].ends_with("COST OVER TIME") && rows[1].ends_with('█'), "{rows:?}");
     assert!(rows[1].starts_with("failed 1 0 1") && rows[2].starts_with("succeeded 1 1 0"), "{rows:?}");
-    let output =
-        run(ledgerctl(&ledger, &["usage", "--bucket", "day", "--by", "prompt", "--limit", "1", "--jsonl"])).await;
+    let first = [&by_day[..], &["--by", "prompt", "--limit", "1", "--jsonl"]].concat();
+    let output = run(ledgerctl(&ledger, &first)).await;
     let rows = lines(&output.stdout);
     assert_eq!((rows.len(), &rows[0]["prompt_name"], &rows[0]["execution_count"]), (1, &json!("greet"), &json!(2)));
     assert!(text(&output.stderr).contains("--limit 0"), "{output:?}");
@@ -82,8 +93,7 @@ async fn health_tells_of_the_server_and_of_the_key() {
     wrong.env("LEDGER_API_KEY", "pl_wrong-and-secret");
     let output = run(wrong).await;
     assert!(output.status.code() == Some(2) && text(&output.stderr).contains("does not take this key"), "{output:?}");
-    let gone = ledgerctl(&ledger, &["health"]);
-    ledger.terminate().await;
-    let output = run(gone).await;
+    let (_socket, url) = vacant();
+    let output = run(ledgerctl(&ledger, &["health", "--server", &url])).await;
     assert!(output.status.code() == Some(3) && text(&output.stderr).contains("prompt-ledger dev"), "{output:?}");
 }

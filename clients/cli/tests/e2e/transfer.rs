@@ -220,7 +220,7 @@ async fn signalled(ledger: &Ledger, file: &Path, trap: &str, signals: &[&str]) -
         2 => Ok(()),
         files => Err(files),
     };
-    eventually("the file that is written", Duration::from_secs(10), begun).await;
+    eventually("the file that is written", Duration::from_secs(60), begun).await;
     for signal in signals {
         assert!(Command::new("kill").args(["-s", signal, &child.id().to_string()]).status().unwrap().success());
     }

@@ -66,7 +66,7 @@ fn only(names: &[&str]) -> PromptUpdate {
 }
 
 fn file(folder: &Path) -> CacheFile {
-    CacheFile::new(folder.join("prompts"), "http://here", "", &v1::WatchPromptsRequest::default())
+    CacheFile::new(folder.join("prompts"), "http://here", "", &"pl_a".into(), &v1::WatchPromptsRequest::default())
 }
 
 /// A folder, and a file in it that had all of these when it was written.

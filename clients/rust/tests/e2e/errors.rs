@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use prompt_ledger_client::{Client, Options, Updates, WatchError, v1};
 use prompt_ledger_testkit::fake_model::FakeModel;
+use prompt_ledger_testkit::vacant::vacant;
 use tokio::net::TcpListener;
 use tonic_types::StatusExt as _;
 
@@ -53,9 +54,7 @@ async fn the_other_services_are_reached_over_the_same_connection() {
 
 #[tokio::test]
 async fn a_server_that_is_not_there_is_given_up_when_patience_ends() {
-    let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", free.local_addr().unwrap());
-    drop(free);
+    let (_socket, url) = vacant();
     let given_up = error(hasty(url).watch(UNKNOWN)).await;
     assert!(matches!(given_up, WatchError::GaveUp { .. }), "{given_up:?}");
 }
@@ -74,8 +73,7 @@ async fn whether_a_server_takes_calls_is_told_without_a_key() {
     let ledger = ledger(&model).start().await;
     let keyless = Options { api_key: "".into(), ..options(&ledger) };
     assert_eq!(Client::connect(keyless).unwrap().is_serving().await, Ok(true));
-    let url = options(&ledger).url;
-    drop(ledger);
+    let (_socket, url) = vacant();
     let error = hasty(url).is_serving().await.unwrap_err();
     assert_eq!(error.code, tonic::Code::Unavailable);
 }

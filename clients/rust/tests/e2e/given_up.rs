@@ -18,7 +18,9 @@ async fn calls_that_are_given_up_break_none_that_is_not() {
     let client = client(&ledger);
     let held = tokio::spawn({
         let client = client.clone();
-        async move { client.run(spec("greet", &[])).await }
+        // Longer than all of the calls below.
+        let timeout = Some(prost_types::Duration { seconds: 1_200, nanos: 0 });
+        async move { client.run(v1::ExecutionSpec { timeout, ..spec("greet", &[]) }).await }
     });
     model.wait_for_calls(1).await;
     let prompts = client.prompts();

@@ -18,10 +18,15 @@ use prompt_ledger_client::{Client, Options, Update, Updates, v1};
 use prompt_ledger_testkit::fake_model::FakeModel;
 use prompt_ledger_testkit::ledger::{Builder, DEVELOPMENT_KEY, Ledger, built_binary, server, spec};
 
-/// A server with this model and a short lease, so that executions are resumed soon after a crash.
+/// A server with this model.
 fn ledger(model: &FakeModel) -> Builder {
-    let server = server(built_binary()).openai(&model.base_url());
-    server.env("LEASE", "1s").env("RETRY_DELAYS", "10ms,10ms,10ms")
+    server(built_binary()).openai(&model.base_url()).env("RETRY_DELAYS", "10ms,10ms,10ms")
+}
+
+/// As [`ledger`], for one that is killed: its executions are resumed soon after, by a server with any lease. A slow disk
+/// holds up what extends the short one.
+fn mortal(model: &FakeModel) -> Builder {
+    ledger(model).env("LEASE", "5s").expects("leases could not be extended")
 }
 
 fn options(ledger: &Ledger) -> Options {

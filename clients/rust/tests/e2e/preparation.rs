@@ -10,7 +10,7 @@ use prompt_ledger_client::{CallInterceptor, Client, Options, v1};
 use prompt_ledger_testkit::fake_model::{FakeModel, Gate, Reply};
 use prompt_ledger_testkit::ledger::put;
 
-use super::{Read, greet, ledger, options};
+use super::{Read, greet, ledger, mortal, options};
 
 /// The method and the `traceparent` of each call; empty where it has none.
 #[derive(Clone, Default)]
@@ -136,7 +136,7 @@ async fn every_call_carries_the_callers_span_and_passes_the_interceptors() {
 async fn streams_that_are_opened_later_are_for_the_span_that_asked_for_them() {
     let folder = tempfile::tempdir().unwrap();
     let model = FakeModel::start().await;
-    let first = ledger(&model).data_dir(folder.path()).start().await;
+    let first = mortal(&model).data_dir(folder.path()).start().await;
     first.active("greet", "hello").await;
     let seen = Seen::default();
     let client = Client::connect(Options { interceptors: vec![seen.interceptor()], ..options(&first) }).unwrap();

@@ -5,7 +5,7 @@ use prompt_ledger_client::{WatchError, v1};
 use prompt_ledger_testkit::fake_model::{FakeModel, Gate, Reply};
 use prompt_ledger_testkit::ledger::carried;
 
-use super::{Read, client, greet, ledger};
+use super::{Read, client, greet, ledger, mortal};
 
 fn keyed() -> v1::ExecutionSpec {
     v1::ExecutionSpec { idempotency_key: "order-1".into(), ..greet() }
@@ -31,7 +31,7 @@ async fn what_is_begun_is_watched_and_what_exists_is_joined() {
 async fn with_a_key_a_broken_call_is_gone_on_with_by_watching() {
     let folder = tempfile::tempdir().unwrap();
     let model = FakeModel::start().await;
-    let first = ledger(&model).data_dir(folder.path()).start().await;
+    let first = mortal(&model).data_dir(folder.path()).start().await;
     first.active("greet", "hello").await;
     model.next(Reply::answer("one two").held_after(1, &Gate::new()));
     let mut watch = client(&first).stream(keyed());

@@ -7,7 +7,7 @@ use prompt_ledger_testkit::fake_model::{FakeModel, Gate, Reply};
 use prompt_ledger_testkit::ledger::spec;
 use prompt_ledger_testkit::watch_record::WatchRecord;
 
-use super::{Read, client, greet, ledger};
+use super::{Read, client, greet, ledger, mortal};
 
 #[tokio::test]
 async fn states_and_text_come_as_they_happen_and_the_end_with_the_execution() {
@@ -61,7 +61,7 @@ async fn a_failed_execution_is_a_result() {
 async fn a_server_that_is_killed_in_mid_text_and_started_again_is_not_noticed() {
     let folder = tempfile::tempdir().unwrap();
     let model = FakeModel::start().await;
-    let first = ledger(&model).data_dir(folder.path()).start().await;
+    let first = mortal(&model).data_dir(folder.path()).start().await;
     first.active("greet", "hello").await;
     let gate = Gate::new();
     model.next(Reply::answer("one two three").held_after(2, &gate));
@@ -113,7 +113,7 @@ async fn streams_that_reach_their_age_are_one_story() {
 async fn a_server_that_drains_hands_its_watches_to_the_next_one() {
     let folder = tempfile::tempdir().unwrap();
     let model = FakeModel::start().await;
-    let first = ledger(&model).data_dir(folder.path()).env("SHUTDOWN_GRACE", "1s").start().await;
+    let first = ledger(&model).data_dir(folder.path()).env("SHUTDOWN_GRACE", "9s").start().await;
     first.active("greet", "hello").await;
     model.next(Reply::hang());
     model.next(Reply::answer("well"));

@@ -55,6 +55,11 @@ pub(super) fn warnings(source: &str) -> Vec<String> {
             format!("the template holds `{sign}`, which looks like {engine}; to Handlebars it is plain text")
         })
         .collect();
+    if source.contains("--~}}") {
+        let why = "the template holds `--~}}`, which does not end a comment here: what follows it belongs to the comment, up \
+                   to the next `--}}`; write `--}}`";
+        warnings.push(why.to_owned());
+    }
     let found = find(source);
     for (form, engine) in FORMS {
         let mut seen = HashSet::new();

@@ -1,6 +1,6 @@
 //! What an answer has said so far, whichever protocol and form it comes in.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use prompt_ledger_domain::execution::{ErrorType, FinishReason};
 use prompt_ledger_domain::limits;
@@ -40,8 +40,8 @@ pub(crate) struct AnswerSoFar {
     shown: Option<(String, String)>,
     /// Requests that were made.
     pub(super) requests: i32,
-    /// The status of the refusal whose body is read; absent otherwise.
-    pub(super) refused_with: Option<StatusCode>,
+    /// The status of the refusal whose body is read, and the wait that it asks for; absent otherwise.
+    pub(super) refused_with: Option<(StatusCode, Option<Duration>)>,
     /// Counts, id, model or a refusal have come that were not handed on.
     pub(super) has_news: bool,
     /// The choice whose text is kept: the first that said any.

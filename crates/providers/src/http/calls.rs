@@ -4,6 +4,7 @@ use std::mem::take;
 
 use prompt_ledger_domain::chat::ToolCall;
 use prompt_ledger_domain::{call_log, limits};
+use serde::de::IgnoredAny;
 
 use super::json::Raw;
 use super::prose::Prose;
@@ -40,11 +41,17 @@ struct CallSoFar {
 impl CallsSoFar {
     /// A piece of the call of this number: its id and name where they are told, and more of its arguments, a string or,
     /// at some servers, the object itself. A piece with another id than the call of its number has begins a call: some
-    /// servers give all calls one number.
+    /// servers give all calls one number. So does a piece with a name and the begin of arguments behind a call whose
+    /// arguments are whole: some give neither numbers nor ids.
     pub(crate) fn tell(&mut self, number: i64, id: Raw<'_>, name: Raw<'_>, arguments: Raw<'_>) {
-        let id = id.word().unwrap_or_default();
+        let (id, name) = (id.word().unwrap_or_default(), name.word().unwrap_or_default());
+        let arguments_begin = match arguments.literal() {
+            Some(literal) => literal.trim_start_matches('"').trim_start().starts_with('{'),
+            None => arguments.as_json().starts_with('{'),
+        };
+        let is_call = !name.is_empty() && arguments_begin;
         let known = self.calls.iter().rposition(|call| call.number == number);
-        let same = known.filter(|at| id.is_empty() || self.calls[*at].id.is_empty() || self.calls[*at].id == id);
+        let same = known.filter(|at| self.calls[*at].goes_on(&id, is_call));
         let at = match same {
             Some(at) => at,
             None if self.calls.len() >= CALLS => {
@@ -61,7 +68,7 @@ impl CallsSoFar {
             call.id = id.replace('\0', "\u{fffd}");
         }
         if call.name.is_empty() {
-            call.name = name.word().unwrap_or_default().replace('\0', "\u{fffd}");
+            call.name = name.replace('\0', "\u{fffd}");
         }
         self.argue(at, arguments);
     }
@@ -125,6 +132,19 @@ impl CallsSoFar {
 }
 
 impl CallSoFar {
+    /// Whether a piece is more of this call: by the ids where both have one. `is_call`: it has a name, and arguments that
+    /// begin an object.
+    fn goes_on(&self, id: &str, is_call: bool) -> bool {
+        if !id.is_empty() && !self.id.is_empty() {
+            return self.id == id;
+        }
+        let is_whole = || {
+            let so_far = self.arguments.as_str();
+            self.is_whole || so_far.trim_end().ends_with('}') && serde_json::from_str::<IgnoredAny>(so_far).is_ok()
+        };
+        !(is_call && !self.name.is_empty() && is_whole())
+    }
+
     fn new(number: i64) -> Self {
         Self {
             number,

@@ -140,7 +140,9 @@ impl Http {
         });
         let asked = asked.map_err(|fault| match so_far.refused_with {
             // It was refused, only the reason did not come.
-            Some(status) if fault.error_type == ErrorType::Timeout => refusal::classify(status, None),
+            Some((status, retry_after)) if fault.error_type == ErrorType::Timeout => {
+                CallFault { retry_after, ..refusal::classify(status, None) }
+            }
             _ => fault,
         });
         let latency = so_far.began.elapsed();
@@ -275,7 +277,7 @@ impl Http {
         if response.status().is_success() {
             return Ok((ResponseBody::new(response, Arc::clone(&self.place), silence)?, retry_after));
         }
-        so_far.refused_with = Some(response.status());
+        so_far.refused_with = Some((response.status(), retry_after));
         let fault = self.refusal(response).await;
         so_far.refused_with = None;
         Err(CallFault { retry_after, ..fault })

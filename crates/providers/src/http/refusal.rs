@@ -81,7 +81,15 @@ pub(crate) fn told(document: &str) -> CallFault {
 fn error_type(status: Option<StatusCode>, reason: &RefusalReason<'_>) -> ErrorType {
     let find = |meaning: fn(&str) -> Option<ErrorType>| reason.words.iter().find_map(|word| meaning(word));
     let vague = find(vague_word);
-    find(exact_word).unwrap_or(match status.map(|status| status.as_u16()) {
+    let is_of_a_minute = reason.words.iter().any(|word| is_rate(word));
+    let exact = reason.words.iter().find_map(|word| match exact_word(word) {
+        // "Requests per minute limit exceeded": that passes, whatever the code calls it.
+        Some(ErrorType::QuotaExhausted) if is_of_a_minute && word.ends_with("quotaexceeded") => {
+            Some(ErrorType::RateLimited)
+        }
+        meaning => meaning,
+    });
+    exact.unwrap_or(match status.map(|status| status.as_u16()) {
         Some(401 | 403) => ErrorType::ProviderAuth,
         Some(402) => ErrorType::QuotaExhausted,
         Some(408) => ErrorType::Timeout,
@@ -129,6 +137,11 @@ fn is_spent(word: &str) -> bool {
     let what = ["quota", "balance", "credit", "funds"];
     let how = ["insufficient", "exceeded", "exhausted", "outof"];
     what.iter().any(|what| word.contains(what)) && how.iter().any(|how| word.contains(how)) && !word.contains("rate")
+}
+
+/// Whether a word says that too much was asked in a short time.
+fn is_rate(word: &str) -> bool {
+    word.contains("toomany") || word.contains("ratelimit")
 }
 
 /// The meaning of a code or type that servers use for many things.

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 
 pub(crate) const KEY: &str = "sk-test-0123456789";
 /// The timeout of calls in tests that are not about timeouts.
-pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(20);
+pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Records every piece.
 #[derive(Default)]

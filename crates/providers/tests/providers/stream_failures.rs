@@ -7,12 +7,15 @@ use prompt_ledger_domain::limits;
 use prompt_ledger_domain::model::Usage;
 use prompt_ledger_providers::anthropic::Anthropic;
 use prompt_ledger_providers::openai::OpenAi;
-use prompt_ledger_providers::{Endpoint, Provider};
+use prompt_ledger_providers::{Answer, Endpoint, Provider};
 use prompt_ledger_testkit::fake_model::{FakeModel, Gate, Reply};
+use tokio::task::JoinSet;
 
-use crate::setup::{Ask, CALL_TIMEOUT, KEY, anthropic, both, channel, endpoint, openai, prompt};
+use crate::setup::{Ask, CALL_TIMEOUT, KEY, both, channel, endpoint, openai, prompt};
 
-const SHORT: Duration = Duration::from_millis(250);
+/// A bound that is passed or kept, longer than a busy machine stands still. What waits for it does so side by side, each
+/// with a model of its own.
+const SHORT: Duration = Duration::from_secs(6);
 
 const HI: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"}}]}\n\n";
 const USED: &str = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3}}\n\n";
@@ -25,6 +28,10 @@ const TEXT: &str = "data: {\"type\":\"content_block_delta\",\"delta\":{\"type\":
 fn prompt_used() -> Usage {
     Usage { prompt_tokens: Some(3), ..Usage::default() }
 }
+
+/// Places of the protocols in [`bounded`] and [`both`].
+const OPENAI: usize = 0;
+const ANTHROPIC: usize = 1;
 
 /// Providers in both protocols with these timeouts.
 fn bounded(model: &FakeModel, bounds: &Endpoint) -> [Box<dyn Provider>; 2] {
@@ -91,31 +98,37 @@ async fn a_connection_that_breaks_before_the_answer_is_all_told_is_a_connection_
 
 #[tokio::test]
 async fn a_stream_that_breaks_or_hangs_behind_text_and_a_finish_reason_is_not_bought_again() {
-    let model = FakeModel::start().await;
-    let bounds = Endpoint { idle_timeout: SHORT, ..endpoint("http://localhost") };
-    let [openai, anthropic] = bounded(&model, &bounds);
-    for (provider, stream, text) in [
-        (&openai, vec![USED, HI, STOP], "hi"),
-        (&openai, vec![USED, HI_AND_STOP, STOP], "hi"),
-        (&openai, vec![USED, HI, EMPTY_STOP, OTHER_STOP], "hi"),
-        (&openai, vec![USED, CALLED, STOP], ""),
-        (&openai, vec![USED, HI, STOP, "data: {\"id\": \"cu"], "hi"),
-        (&anthropic, vec![START, TEXT, END_TURN], "hi"),
+    let mut cases = JoinSet::new();
+    for (protocol, stream, text) in [
+        (OPENAI, vec![USED, HI, STOP], "hi"),
+        (OPENAI, vec![USED, HI_AND_STOP, STOP], "hi"),
+        (OPENAI, vec![USED, HI, EMPTY_STOP, OTHER_STOP], "hi"),
+        (OPENAI, vec![USED, CALLED, STOP], ""),
+        (OPENAI, vec![USED, HI, STOP, "data: {\"id\": \"cu"], "hi"),
+        (ANTHROPIC, vec![START, TEXT, END_TURN], "hi"),
     ] {
-        let pieces = stream.len();
-        let hanging = || Reply::events(stream.clone()).held_after(pieces, &Gate::new());
-        let answered = async |reply, ask: Ask<'_>| {
-            model.next(reply);
-            let (answer, _) = ask.streamed().await;
-            assert_eq!((answer.text.as_str(), answer.usage), (text, prompt_used()), "{stream:?}");
-            assert!(answer.finish_reason.is_some());
-        };
-        let ask = || Ask::new(&**provider, prompt("hello"));
-        answered(Reply::events(stream.clone()).then_cut(), ask()).await;
-        // Silent for longer than a stream may be, and until the call's own timeout.
-        answered(hanging(), ask().without_timeout()).await;
-        answered(hanging(), ask().timeout(SHORT)).await;
+        cases.spawn(async move {
+            let model = FakeModel::start().await;
+            let bounds = Endpoint { idle_timeout: SHORT, ..endpoint("http://localhost") };
+            let provider = &bounded(&model, &bounds)[protocol];
+            let ask = || Ask::new(&**provider, prompt("hello"));
+            let answered = |answer: Answer| {
+                assert_eq!((answer.text.as_str(), answer.usage), (text, prompt_used()), "{stream:?}");
+                assert!(answer.finish_reason.is_some());
+            };
+            model.next(Reply::events(stream.clone()).then_cut());
+            answered(ask().streamed().await.0);
+            for _ in 0..2 {
+                model.next(Reply::events(stream.clone()).held_after(stream.len(), &Gate::new()));
+            }
+            // Silent for longer than a stream may be, and until the call's own timeout.
+            let (silent, late) = (ask().without_timeout(), ask().timeout(SHORT));
+            let ((silent, _), (late, _)) = tokio::join!(silent.streamed(), late.streamed());
+            answered(silent);
+            answered(late);
+        });
     }
+    cases.join_all().await;
 }
 
 #[tokio::test]
@@ -216,53 +229,64 @@ async fn a_long_stream_is_read_to_its_end_and_its_text_is_kept_as_far_as_it_is_s
 
 #[tokio::test]
 async fn a_stream_that_does_not_begin_in_time_is_left() {
-    let model = FakeModel::start().await;
     let bounds = Endpoint { first_byte_timeout: SHORT, ..endpoint("http://localhost") };
     let never = Gate::new();
-    let mut aborts = 0;
+    let models = [FakeModel::start().await, FakeModel::start().await];
+    let mut cases = JoinSet::new();
     // Headers do not count as a begin.
-    for reply in [Reply::hang(), Reply::events([HI]).held_after(0, &never)] {
-        for provider in bounded(&model, &bounds) {
-            model.next(reply.clone());
-            let ask = Ask::new(&*provider, prompt("hello")).without_timeout();
-            let (failure, pieces) = ask.broken().await;
-            assert_eq!((failure.error_type, pieces.len()), (ErrorType::Timeout, 0));
-            assert_eq!(failure.message, "the provider had not begun to answer after 250ms");
-            assert!(failure.latency.unwrap() >= SHORT);
-            aborts += 1;
-            model.wait_for_aborts(aborts).await;
+    for (model, reply) in models.iter().zip([Reply::hang(), Reply::events([HI]).held_after(0, &never)]) {
+        model.otherwise(reply);
+        for provider in bounded(model, &bounds) {
+            cases.spawn(async move {
+                let ask = Ask::new(&*provider, prompt("hello")).without_timeout();
+                let (failure, pieces) = ask.broken().await;
+                assert_eq!((failure.error_type, pieces.len()), (ErrorType::Timeout, 0));
+                assert_eq!(failure.message, "the provider had not begun to answer after 6s");
+                assert!(failure.latency.unwrap() >= SHORT);
+            });
         }
+    }
+    cases.join_all().await;
+    for model in &models {
+        model.wait_for_aborts(2).await;
     }
 }
 
 #[tokio::test]
 async fn a_stream_that_falls_silent_is_left_and_keeps_the_usage_so_far() {
-    let model = FakeModel::start().await;
-    let bounds = Endpoint { idle_timeout: SHORT, ..endpoint("http://localhost") };
-    let [openai, anthropic] = bounded(&model, &bounds);
-    for (n, (provider, stream)) in (1..).zip([(openai, [USED, HI]), (anthropic, [START, TEXT])]) {
-        model.next(Reply::events(stream).held_after(2, &Gate::new()).header("x-request-id", "req-1"));
-        let ask = Ask::new(&*provider, prompt("hello")).without_timeout();
-        let (failure, pieces) = ask.broken().await;
-        assert_eq!((failure.error_type, pieces), (ErrorType::Timeout, vec!["hi".to_owned()]));
-        assert_eq!(failure.message, "the provider fell silent within its answer: nothing came for 250ms");
-        assert_eq!((failure.usage, failure.request_id.as_str()), (prompt_used(), "req-1"));
-        model.wait_for_aborts(n).await;
+    let mut cases = JoinSet::new();
+    for (protocol, stream) in [(OPENAI, [USED, HI]), (ANTHROPIC, [START, TEXT])] {
+        cases.spawn(async move {
+            let model = FakeModel::start().await;
+            let bounds = Endpoint { idle_timeout: SHORT, ..endpoint("http://localhost") };
+            let provider = &bounded(&model, &bounds)[protocol];
+            model.next(Reply::events(stream).held_after(2, &Gate::new()).header("x-request-id", "req-1"));
+            let ask = Ask::new(&**provider, prompt("hello")).without_timeout();
+            let (failure, pieces) = ask.broken().await;
+            assert_eq!((failure.error_type, pieces), (ErrorType::Timeout, vec!["hi".to_owned()]));
+            assert_eq!(failure.message, "the provider fell silent within its answer: nothing came for 6s");
+            assert_eq!((failure.usage, failure.request_id.as_str()), (prompt_used(), "req-1"));
+            model.wait_for_aborts(1).await;
+        });
     }
+    cases.join_all().await;
 }
 
 #[tokio::test]
 async fn the_calls_own_timeout_bounds_a_stream_and_keeps_the_usage_so_far() {
-    let model = FakeModel::start().await;
-    let (openai, anthropic) = (openai(&model), anthropic(&model));
-    let cases: [(&dyn Provider, _); 2] = [(&openai, [USED, HI]), (&anthropic, [START, TEXT])];
-    for (provider, stream) in cases {
-        model.next(Reply::events(stream).held_after(2, &Gate::new()).header("x-request-id", "req-1"));
-        let (failure, pieces) = Ask::new(provider, prompt("hello")).timeout(2 * SHORT).broken().await;
-        assert_eq!((failure.error_type, pieces), (ErrorType::Timeout, vec!["hi".to_owned()]));
-        assert_eq!(failure.message, "the provider had not answered after 500ms");
-        assert_eq!((failure.usage, failure.request_id.as_str()), (prompt_used(), "req-1"));
+    let mut cases = JoinSet::new();
+    for (protocol, stream) in [(OPENAI, [USED, HI]), (ANTHROPIC, [START, TEXT])] {
+        cases.spawn(async move {
+            let model = FakeModel::start().await;
+            let provider = &both(&model)[protocol];
+            model.next(Reply::events(stream).held_after(2, &Gate::new()).header("x-request-id", "req-1"));
+            let (failure, pieces) = Ask::new(&**provider, prompt("hello")).timeout(SHORT).broken().await;
+            assert_eq!((failure.error_type, pieces), (ErrorType::Timeout, vec!["hi".to_owned()]));
+            assert_eq!(failure.message, "the provider had not answered after 6s");
+            assert_eq!((failure.usage, failure.request_id.as_str()), (prompt_used(), "req-1"));
+        });
     }
+    cases.join_all().await;
 }
 
 #[tokio::test]
@@ -293,20 +317,23 @@ async fn a_timeout_that_was_asked_for_is_the_only_bound() {
 
 #[tokio::test]
 async fn every_byte_is_a_sign_of_life() {
-    let model = FakeModel::start().await;
-    let bounds = Endpoint { first_byte_timeout: SHORT, idle_timeout: SHORT, ..endpoint("http://localhost") };
-    let [openai, anthropic] = bounded(&model, &bounds);
-    let end = "data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"}}\n\n";
-    for (provider, text, end) in [(openai, HI, STOP), (anthropic, TEXT, end)] {
-        // Longer than either bound in all, before the first event and behind it.
-        let comments = || std::iter::repeat_n(":\n\n", 8);
-        let pieces: Vec<_> = comments().chain([text]).chain(comments()).chain([end]).collect();
-        model.next(Reply::events(pieces).paced(SHORT / 5));
-        let ask = Ask::new(&*provider, prompt("hello")).without_timeout();
-        let (answer, _) = ask.streamed().await;
-        assert_eq!(answer.text, "hi");
-        assert!(answer.latency > 2 * SHORT, "{:?}", answer.latency);
+    let mut cases = JoinSet::new();
+    for (protocol, text, end) in [(OPENAI, HI, STOP), (ANTHROPIC, TEXT, END_TURN)] {
+        cases.spawn(async move {
+            let model = FakeModel::start().await;
+            let bounds = Endpoint { first_byte_timeout: SHORT, idle_timeout: SHORT, ..endpoint("http://localhost") };
+            let provider = &bounded(&model, &bounds)[protocol];
+            // Longer than either bound in all, before the first event and behind it.
+            let comments = || std::iter::repeat_n(":\n\n", 14);
+            let pieces: Vec<_> = comments().chain([text]).chain(comments()).chain([end]).collect();
+            model.next(Reply::events(pieces).paced(SHORT / 12));
+            let ask = Ask::new(&**provider, prompt("hello")).without_timeout();
+            let (answer, _) = ask.streamed().await;
+            assert_eq!(answer.text, "hi");
+            assert!(answer.latency > 2 * SHORT, "{:?}", answer.latency);
+        });
     }
+    cases.join_all().await;
 }
 
 #[tokio::test]

@@ -129,3 +129,9 @@ fn warnings_are_found_soon() {
         assert!(Template::warnings(&source).iter().all(|warning| warning.len() < 1_000));
     }
 }
+
+#[test]
+fn an_end_of_a_comment_that_is_none_is_told() {
+    assert_eq!(Template::warnings("{{!-- a --~}} {{x}} {{!-- b --}}").len(), 1);
+    assert!(Template::warnings("{{!-- a --}} {{x~}} {{!-- b --}}").is_empty());
+}

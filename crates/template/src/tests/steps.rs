@@ -1,10 +1,10 @@
 //! The cost of rendering in steps; the same input is always rendered or always refused.
 
 use std::cell::Cell;
-use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
+use super::bounds::soon;
 use super::{faults, rendered, steps};
 use crate::budget::CHECK_INTERVAL;
 use crate::{Interrupted, Template};
@@ -67,10 +67,8 @@ fn a_long_key_above_many_faults_takes_no_time() {
     let variables = json!({"m": { "a".repeat(900_000): [] }});
     for inner in ["{{this}}", "{{gone}}"] {
         let template = each(&inner.repeat(9_900));
-        let began = Instant::now();
-        rendered(&template, &variables).unwrap_err();
         // Formatting the whole key for each fault would take more than ten seconds.
-        assert!(began.elapsed() < Duration::from_secs(2), "{inner}: {:?}", began.elapsed());
+        soon(inner, || drop(rendered(&template, &variables).unwrap_err()));
     }
 }
 

@@ -150,3 +150,17 @@ fn an_error_within_a_success_is_classified() {
         assert_eq!((fault.error_type, fault.message.as_str()), (expected, message), "{body}");
     }
 }
+
+#[test]
+fn a_quota_of_a_minute_is_a_rate_limit() {
+    for (code, kind, expected) in [
+        ("request_quota_exceeded", "too_many_requests_error", ErrorType::RateLimited),
+        ("token_quota_exceeded", "too_many_tokens_error", ErrorType::RateLimited),
+        ("request_quota_exceeded", "rate_limit_error", ErrorType::RateLimited),
+        ("token_quota_exceeded", "some_error", ErrorType::QuotaExhausted),
+        ("insufficient_quota", "rate_limit_error", ErrorType::QuotaExhausted),
+    ] {
+        let body = json!({"error": {"message": "why", "type": kind, "param": "quota", "code": code}}).to_string();
+        assert_eq!(classified(429, &body).error_type, expected, "{code} {kind}");
+    }
+}

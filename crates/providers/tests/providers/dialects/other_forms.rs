@@ -170,7 +170,7 @@ async fn a_refusal_of_a_limits_value_changes_no_name() {
 #[tokio::test]
 async fn the_second_try_is_within_the_same_timeout() {
     let model = FakeModel::start().await;
-    let timeout = Duration::from_secs(2);
+    let timeout = Duration::from_secs(12);
     model.next(Reply::status(400, r#"{"error":{"param":"max_tokens"}}"#).delay(timeout / 2));
     model.next(Reply::hang());
     let began = std::time::Instant::now();

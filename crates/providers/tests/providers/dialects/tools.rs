@@ -105,6 +105,16 @@ async fn calls_are_read_whole_and_in_pieces_that_come_in_turns() {
         delta(json!([{"index": 0, "id": "call_b", "function": function("clock", "{}")}])),
         openai::finish("stop"),
     ];
+    let neither = [
+        delta(
+            json!([{"index": null, "id": "", "type": "function", "function": function("weather", r#"{"city":"Oslo"}"#)}]),
+        ),
+        delta(
+            json!([{"index": null, "id": "", "type": "function", "function": function("weather", r#"{"city":"Rome"}"#)}]),
+        ),
+        delta(json!([{"index": null, "id": "", "type": "function", "function": function("clock", "{}")}])),
+        openai::finish("stop"),
+    ];
     let late_id = [
         delta(json!([{"index": 0, "function": function("weather", "{\"city\"")}])),
         delta(json!([{"index": 1, "id": "call_b", "function": function("clock", "{}")}])),
@@ -145,6 +155,17 @@ async fn calls_are_read_whole_and_in_pieces_that_come_in_turns() {
             vec![weather(), clock()],
         ),
         row("openai, in turns", 0, events(&in_turns) + DONE, "Let me see.", vec![weather(), clock()]),
+        row(
+            "openai, neither numbers nor ids, a call in each piece",
+            0,
+            events(&neither) + DONE,
+            "",
+            vec![
+                call("call_0", "weather", r#"{"city":"Oslo"}"#),
+                call("call_1", "weather", r#"{"city":"Rome"}"#),
+                call("call_2", "clock", "{}"),
+            ],
+        ),
         row("openai, one number for all", 0, events(&one_number) + DONE, "", vec![weather(), clock()]),
         row(
             "openai, without numbers and ids, arguments as an object",

@@ -10,7 +10,7 @@ use prompt_ledger_domain::versioning::Registration::{self, New, Reactivated, Unc
 use prompt_ledger_domain::versioning::checksum;
 use prompt_ledger_store::{Access, CodePrompt, PromptChange, RegisterCode, Registered, RegisteredPrompt, Registry};
 
-use crate::kit::{Backend, ChangePrompt, new_id, put, put_active, reason, register};
+use crate::kit::{Backend, ChangePrompt, in_turn, new_id, put, put_active, reason, register};
 
 pub fn code(name: &str, template: &str) -> CodePrompt {
     CodePrompt {
@@ -221,17 +221,19 @@ pub async fn what_code_says_of_a_prompt_is_not_written_where_its_content_is_equa
     assert_eq!(prompt(backend, "greet").await, before);
 }
 
-pub async fn deployments_that_race_end_in_consecutive_versions_without_an_error<B: Backend>(backend: &B) {
+pub async fn deployments_that_race_end_in_consecutive_versions_and_without_a_deadlock<B: Backend>(backend: &B) {
     let project = backend.default_project().await;
     let names = ["a", "b", "c"];
     // Each deployment lists the prompts in a different order.
-    let deployments = (0..16).map(|n| {
-        let mut prompts: Vec<_> = names.iter().map(|name| code(name, &format!("release {}", n % 8))).collect();
-        prompts.rotate_left(n % 3);
-        backend.store().register_code(project, batch(prompts))
-    });
+    let deployment = |n: usize| {
+        in_turn(move || {
+            let mut prompts: Vec<_> = names.iter().map(|name| code(name, &format!("release {}", n % 8))).collect();
+            prompts.rotate_left(n % 3);
+            backend.store().register_code(project, batch(prompts))
+        })
+    };
     let mut created = 0;
-    for done in join_all(deployments).await {
+    for done in join_all((0..16).map(deployment)).await {
         let prompts = done.unwrap().prompts;
         created += prompts.iter().filter(|one| matches!(one.action, New | Updated)).count();
     }

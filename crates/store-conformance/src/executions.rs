@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures::future::join_all;
+use futures::stream::{self, StreamExt as _};
 use prompt_ledger_domain::capabilities::ModelCapabilities;
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::execution::{
@@ -18,8 +19,8 @@ use prompt_ledger_store::{
 };
 
 use crate::kit::{
-    Backend, ChangePrompt, an_execution, execution_of, fence, holder, key, new_id, put, put_active, reason, register,
-    run, start, success, timeline, usage,
+    Backend, ChangePrompt, an_execution, execution_of, fence, holder, in_turn, key, new_id, put, put_active, reason,
+    register, run, start, success, timeline, usage,
 };
 
 pub async fn a_started_execution_runs_and_reads_back_whole<B: Backend>(backend: &B) {
@@ -264,8 +265,11 @@ pub async fn many_writes_at_once_each_get_their_own_answer<B: Backend>(backend: 
         async move {
             // Every third write is refused.
             if i.is_multiple_of(3) {
-                let refused = PutPrompt { etag: Some("no".into()), ..put("greet", &format!("text {i}")) };
-                assert_eq!(reason(backend.store().put_prompt(first.project_id, refused).await), Reason::EtagMismatch);
+                let refused = in_turn(|| {
+                    let put = PutPrompt { etag: Some("no".into()), ..put("greet", &format!("text {i}")) };
+                    backend.store().put_prompt(first.project_id, put)
+                });
+                assert_eq!(reason(refused.await), Reason::EtagMismatch);
                 return;
             }
             start(backend, &new).await;
@@ -274,7 +278,8 @@ pub async fn many_writes_at_once_each_get_their_own_answer<B: Backend>(backend: 
             assert_eq!(done.texts.unwrap().response, format!("answer {i}"));
         }
     };
-    join_all((0..300).map(one)).await;
+    // Twice what a batch takes: some wait for the next one, and none for long.
+    stream::iter((0..300).map(one)).buffer_unordered(128).collect::<()>().await;
     assert_eq!(backend.count("SELECT count(*) FROM executions WHERE status = 'succeeded'").await, 200);
     assert_eq!(backend.count("SELECT count(*) FROM prompt_versions").await, 1);
     let gaps = "SELECT count(*) FROM executions x WHERE last_sequence <> \

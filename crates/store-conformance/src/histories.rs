@@ -126,7 +126,9 @@ impl<'b, B: Backend> History<'b, B> {
     async fn roll_up(&mut self) {
         let crowd = *self.dice.pick(&[1, 3, 1_000]);
         if self.late.is_none() {
-            self.backend.roll_up_until(Timestamp(self.at), crowd).await;
+            let until = self.backend.roll_up_until(Timestamp(self.at), crowd).await;
+            // Nothing is recorded in what is rolled up.
+            self.at = self.at.max(until.0);
             self.rolled_up = self.at;
             return;
         }

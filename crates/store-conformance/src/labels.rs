@@ -7,13 +7,14 @@ use prompt_ledger_domain::prompt::{Mode, Prompt, TemplateFormat, VersionStatus};
 use prompt_ledger_domain::prompt_log::{ChangeEntry, ChangeKind};
 use prompt_ledger_domain::versioning::Registration;
 use prompt_ledger_store::{
-    ChangeRequest, CodePrompt, ExecutionWriter, NewExecution, PromptChange, PutPrompt, Recorded, RegisterCode, Registry,
+    ChangeRequest, CodePrompt, ExecutionWriter, NewExecution, PromptChange, PutPrompt, Recorded, RegisterCode,
+    Registry, Walked, rows_walked,
 };
 
 use crate::code::{batch, code};
 use crate::kit::{
-    Backend, ChangePrompt, a_new_execution, an_execution, asking, get, holder, put, put_active, reason, register, run,
-    start,
+    Backend, ChangePrompt, a_new_execution, an_execution, asking, get, holder, in_turn, put, put_active, reason,
+    register, run, start,
 };
 
 /// Labels with the versions that they point at, as one text.
@@ -169,13 +170,15 @@ pub async fn an_execution_by_a_label_that_moved_is_stale<B: Backend>(backend: &B
 pub async fn fifty_concurrent_moves_of_labels_all_count<B: Backend>(backend: &B) {
     let (store, project) = (backend.store(), backend.default_project().await);
     three(backend).await;
-    let moves = (0..50).map(|i| store.change_prompt(project, "greet", None, to(&format!("l{}", i % 5), 1 + i % 3)));
-    for moved in join_all(moves).await {
+    let change =
+        |i: i32| in_turn(move || store.change_prompt(project, "greet", None, to(&format!("l{}", i % 5), 1 + i % 3)));
+    for moved in join_all((0..50).map(change)).await {
         moved.unwrap();
     }
     let read = store.prompt(project, "greet").await.unwrap();
     assert_eq!(read.prompt.labels.len(), 5);
-    let (log, _) = store.prompt_changes(project, "greet", &[ChangeKind::LabelSet], None, 100).await.unwrap();
+    let (Walked { rows: log, .. }, _) =
+        store.prompt_changes(project, "greet", &[ChangeKind::LabelSet], None, 100).await.unwrap();
     // Of each label the last entry is where it points, and each move is from where the one before it was to.
     for held in &read.prompt.labels {
         let moves: Vec<_> = log.iter().filter(|entry| entry.what.label == held.label).collect();
@@ -214,7 +217,7 @@ pub async fn every_write_is_logged_with_what_it_did<B: Backend>(backend: &B) {
     change(PromptChange::Unarchive).await;
     change(PromptChange::Migrate(Mode::Tracking)).await;
     store.register_code(project, batch(vec![code("other", "x")])).await.unwrap();
-    let (log, revision) = store.prompt_changes(project, "", &[], None, 100).await.unwrap();
+    let (Walked { rows: log, .. }, revision) = store.prompt_changes(project, "", &[], None, 100).await.unwrap();
     let expected = [
         "11.3 activated 1  >1",
         "11.2 version_created 1  >active",
@@ -240,26 +243,65 @@ pub async fn every_write_is_logged_with_what_it_did<B: Backend>(backend: &B) {
     assert!(log.windows(2).all(|pair| pair[0].at >= pair[1].at) && log[0].at > Timestamp(0));
     // By prompt, by kind, and page by page.
     let (other, _) = store.prompt_changes(project, "other", &[], None, 100).await.unwrap();
-    assert_eq!(told(&other), expected[..3]);
+    assert_eq!(told(&other.rows), expected[..3]);
     let kinds = [ChangeKind::Status, ChangeKind::Archived];
     let (some, _) = store.prompt_changes(project, "greet", &kinds, None, 100).await.unwrap();
-    assert_eq!(told(&some), ["8.1 archived   >", "5.1 status 1  active>deprecated", "3.2 status 2  draft>active"]);
+    assert_eq!(told(&some.rows), ["8.1 archived   >", "5.1 status 1  active>deprecated", "3.2 status 2  draft>active"]);
     let (mut paged, mut before) = (Vec::new(), None);
     loop {
         let (page, _) = store.prompt_changes(project, "", &[], before, 5).await.unwrap();
-        let Some(last) = page.last() else { break };
+        let Some(last) = page.rows.last() else { break };
         before = Some((last.revision, last.position));
-        paged.extend(page);
+        paged.extend(page.rows);
     }
     assert_eq!(paged, log);
     let (none, at) = store.prompt_changes(project, "nobody", &[], None, 5).await.unwrap();
-    assert_eq!((none, at), (vec![], 11));
+    assert_eq!((none, at), (Walked::whole(vec![]), 11));
+}
+
+pub async fn rare_changes_are_looked_for_among_a_bounded_number_and_all_are_found<B: Backend>(backend: &B) {
+    let (store, project) = (backend.store(), backend.default_project().await);
+    three(backend).await;
+    store.change_prompt(project, "greet", None, PromptChange::Archive).await.unwrap();
+    register(backend, put("other", "x")).await;
+    // The revisions from 100 on are left to these.
+    let numbers = "WITH RECURSIVE n (i) AS (SELECT 100 UNION ALL SELECT i + 1 FROM n WHERE i < 2599)";
+    let copies = format!(
+        "{numbers} INSERT INTO prompt_changes (project_id, revision, position, prompt_name, kind, version_number, label, from_value, \
+         to_value, created_by, key_id, key_name, note, at) SELECT c.project_id, n.i, c.position, c.prompt_name, 'status', \
+         c.version_number, c.label, c.from_value, c.to_value, c.created_by, c.key_id, c.key_name, c.note, c.at \
+         FROM n, prompt_changes c WHERE c.kind = 'archived'"
+    );
+    backend.execute(copies).await.unwrap();
+    let (archived, absent) = ([ChangeKind::Archived], [ChangeKind::LabelRemoved]);
+    for (name, kinds, found) in
+        [("greet", &archived, vec![4]), ("", &archived, vec![4]), ("greet", &absent, vec![]), ("", &absent, vec![])]
+    {
+        let (mut revisions, mut walks, mut before) = (Vec::new(), 0, None);
+        loop {
+            let (walked, _) = store.prompt_changes(project, name, kinds, before, 5).await.unwrap();
+            revisions.extend(walked.rows.iter().map(|entry| entry.revision));
+            walks += 1;
+            match walked.stopped {
+                Some(stopped) => {
+                    assert!(before.is_none_or(|before| stopped < before), "{name} {kinds:?}: it stands at {stopped:?}");
+                    before = Some(stopped);
+                }
+                None => break,
+            }
+        }
+        // Each looks at so many, and none at fewer.
+        assert_eq!((revisions, walks), (found, 2_500 / rows_walked(5) + 1), "{name} {kinds:?}");
+    }
+    // Where all of them match, a walk is as long as the page.
+    let (full, _) = store.prompt_changes(project, "", &[], None, 5).await.unwrap();
+    assert_eq!((full.rows.len(), full.stopped), (5, None));
 }
 
 pub async fn a_write_that_fails_or_changes_nothing_logs_nothing<B: Backend>(backend: &B) {
     let (store, project) = (backend.store(), backend.default_project().await);
     three(backend).await;
-    let logged = async || store.prompt_changes(project, "", &[], None, 100).await.unwrap().0.len();
+    let logged = async || store.prompt_changes(project, "", &[], None, 100).await.unwrap().0.rows.len();
     let before = logged().await;
     for refused in [to("x", 9), PromptChange::RemoveLabel("x".into()), PromptChange::SetStatus(1, VersionStatus::Draft)]
     {

@@ -83,7 +83,7 @@ macro_rules! conformance {
             a_text_has_one_format
             what_code_says_of_a_prompt_is_kept_when_absent_and_cleared_when_empty
             what_code_says_of_a_prompt_is_not_written_where_its_content_is_equal
-            deployments_that_race_end_in_consecutive_versions_without_an_error
+            deployments_that_race_end_in_consecutive_versions_and_without_a_deadlock
             a_thousand_prompts_are_one_batch
             a_name_in_another_project_is_another_prompt
         );
@@ -106,6 +106,7 @@ macro_rules! conformance {
             an_execution_by_a_label_that_moved_is_stale
             fifty_concurrent_moves_of_labels_all_count
             every_write_is_logged_with_what_it_did
+            rare_changes_are_looked_for_among_a_bounded_number_and_all_are_found
             a_write_that_fails_or_changes_nothing_logs_nothing
         );
         $crate::scenarios!($backend: transfer
@@ -113,6 +114,7 @@ macro_rules! conformance {
             an_existing_prompt_gets_what_it_does_not_have
             a_prompt_that_comes_in_messages_is_an_exact_copy
             a_prompt_written_between_its_messages_keeps_what_it_has
+            a_draft_that_an_import_makes_active_is_active
         );
         $crate::scenarios!($backend: registry_feed
             each_prompt_is_told_at_its_last_write

@@ -5,7 +5,7 @@ use prompt_ledger_domain::capabilities::ModelCapabilities;
 use prompt_ledger_domain::model::{Model, ModelRef};
 use prompt_ledger_store::{Models, NewPrice, PutModel, Registry};
 
-use crate::kit::{Backend, new_price, now};
+use crate::kit::{Backend, in_turn, new_price, now};
 
 fn of(provider: &str, model: &str) -> ModelRef {
     ModelRef { provider: provider.into(), model_name: model.into() }
@@ -131,7 +131,10 @@ pub async fn a_model_is_discovered_while_there_is_room_and_known_after<B: Backen
 }
 
 pub async fn models_discovered_at_once_keep_to_their_number<B: Backend>(backend: &B) {
-    let discover = async |number: usize| backend.store().discover_model(&of("local", &format!("m{number}")), 5).await;
+    let discover = async |number: usize| {
+        let model = of("local", &format!("m{number}"));
+        in_turn(|| backend.store().discover_model(&model, 5)).await
+    };
     let all = futures::future::join_all((0..20).map(discover)).await;
     assert_eq!(all.into_iter().filter(|found| found.as_ref().unwrap().is_some()).count(), 5);
     assert_eq!(backend.count("SELECT count(*) FROM models WHERE discovered").await, 5);

@@ -6,9 +6,9 @@ use prompt_ledger_domain::content::VersionContent;
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::ids::{PromptId, VersionId};
 use prompt_ledger_domain::label::PromptLabel;
-use prompt_ledger_domain::prompt::{Mode, Source, TemplateFormat, VersionStatus};
+use prompt_ledger_domain::prompt::{Mode, Selector, Source, TemplateFormat, VersionStatus};
 use prompt_ledger_domain::prompt_log::{ChangeEntry, ChangeKind};
-use prompt_ledger_store::{ImportLabel, ImportPrompt, ImportVersion, Imported, PromptChange, Registry};
+use prompt_ledger_store::{ImportLabel, ImportPrompt, ImportVersion, Imported, PromptChange, Registry, Walked};
 
 use crate::kit::{Backend, ChangePrompt, asking, new_id, put_active, reason, register};
 
@@ -146,7 +146,7 @@ pub async fn an_existing_prompt_gets_what_it_does_not_have<B: Backend>(backend: 
     let labels: Vec<_> = read.labels.iter().map(|held| (&*held.label, held.version_number)).collect();
     assert_eq!((read.active_version, &*labels), (Some(4), &[("canary", 2), ("production", 4)][..]));
     assert!(!store.import_prompt(project, moved.clone()).await.unwrap().changed, "a repeat changes nothing");
-    let (log, _) = store.prompt_changes(project, "greet", &[], None, 99).await.unwrap();
+    let (Walked { rows: log, .. }, _) = store.prompt_changes(project, "greet", &[], None, 99).await.unwrap();
     let of = |revision| {
         log.iter().filter(|entry| entry.revision == revision).map(|entry| entry.what.kind).collect::<Vec<_>>()
     };
@@ -196,7 +196,7 @@ pub async fn a_prompt_that_comes_in_messages_is_an_exact_copy<B: Backend>(backen
     for again in [one, two] {
         assert!(!store.import_prompt(project, renewed(again)).await.unwrap().changed, "a repeat changes nothing");
     }
-    let (log, _) = store.prompt_changes(project, "greet", &[], None, 99).await.unwrap();
+    let (Walked { rows: log, .. }, _) = store.prompt_changes(project, "greet", &[], None, 99).await.unwrap();
     let told = |entry: &ChangeEntry| (entry.what.kind, entry.created_by.clone(), entry.note.clone());
     let told: Vec<_> = log.iter().rev().map(told).collect();
     let entry = |kind, by: &str, note: &str| (kind, by.to_owned(), note.to_owned());
@@ -237,4 +237,25 @@ fn wrong_field(imported: Result<Imported>) -> String {
     let error = imported.unwrap_err();
     assert_eq!(error.reason(), Reason::InvalidField, "{error}");
     error.parts().violations[0].field.clone()
+}
+
+pub async fn a_draft_that_an_import_makes_active_is_active<B: Backend>(backend: &B) {
+    let (store, project) = (backend.store(), backend.default_project().await);
+    let status = async |name: &str, number: i32| {
+        store.version(project, name, &Selector::Number(number)).await.unwrap().version.status
+    };
+    let sent = ImportPrompt { active: Some(hash("three")), ..import() };
+    store.import_prompt(project, sent.clone()).await.unwrap();
+    assert_eq!(status("greet", 3).await, VersionStatus::Active);
+    // One that came in an earlier message.
+    let first = ImportPrompt { name: "split".into(), active: None, labels: vec![], ..renewed(sent.clone()) };
+    store.import_prompt(project, first).await.unwrap();
+    assert_eq!(status("split", 3).await, VersionStatus::Draft);
+    let last = ImportPrompt {
+        name: "split".into(),
+        versions: vec![version(4, "four", VersionStatus::Draft)],
+        ..renewed(sent)
+    };
+    store.import_prompt(project, last).await.unwrap();
+    assert_eq!((status("split", 3).await, status("split", 4).await), (VersionStatus::Active, VersionStatus::Draft));
 }

@@ -5,7 +5,7 @@ use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::prompt::{Selector, VersionStatus};
 use prompt_ledger_store::{PromptChange, PutPrompt, Registry};
 
-use crate::kit::{Backend, ChangePrompt, put, put_active, reason, register};
+use crate::kit::{Backend, ChangePrompt, in_turn, put, put_active, reason, register};
 
 pub async fn the_first_content_makes_version_one<B: Backend>(backend: &B) {
     let sent = put("greet", "Hi {{user.name}}");
@@ -43,9 +43,10 @@ pub async fn contents_differ_by_their_exact_bytes<B: Backend>(backend: &B) {
 
 pub async fn fifty_concurrent_writers_of_ten_contents_end_with_versions_one_to_ten<B: Backend>(backend: &B) {
     let project = backend.default_project().await;
-    let writes = (0..50).map(|i| backend.store().put_prompt(project, put_active("greet", &format!("text {}", i % 10))));
+    let write =
+        |i: i32| in_turn(move || backend.store().put_prompt(project, put_active("greet", &format!("text {}", i % 10))));
     let mut changes = 0;
-    for done in join_all(writes).await {
+    for done in join_all((0..50).map(write)).await {
         changes += i32::from(done.unwrap().version_change);
     }
     let (versions, _) = backend.store().versions(project, "greet", None, 100).await.unwrap();

@@ -19,8 +19,9 @@ use super::writability::Writability;
 use super::{connection, error, migrate, pooler, session};
 use prompt_ledger_store::Store;
 
-/// Connections reserved for heartbeats: leases must not be lost because all other connections are in use.
-const BEATS: u32 = 1;
+/// Connections reserved for heartbeats: leases must not be lost because all other connections are in use. The second one is
+/// opened only where the first is stuck: the pool takes seconds to give it up.
+const BEATS: u32 = 2;
 /// Connections reserved for the health monitor.
 const HEALTH: u32 = 1;
 /// Connections reserved for reading revisions, which every call waits for.
@@ -43,7 +44,7 @@ const LIST: Duration = Duration::from_secs(15);
 /// Options of [`Postgres::open`].
 #[derive(Clone, Debug)]
 pub struct PostgresOptions {
-    /// Maximum number of connections over all pools; at least 12, by default 16.
+    /// Maximum number of connections over all pools; at least 13, by default 16.
     pub connections: u32,
 }
 

@@ -20,7 +20,6 @@ use prompt_ledger_store::{
     Registered, Registry, ResolvedVersion, Revisions, Walked, rows_walked,
 };
 use prompt_ledger_store::{prompt_columns, version_columns};
-use sqlx::postgres::PgRow;
 
 /// Prompts with names from `from` (inclusive), after `after` and below `below` (both exclusive), with their active
 /// versions: those that match the other filters, and the one at which the walk stopped. One row without a prompt where there
@@ -84,6 +83,7 @@ parameters! {
         kinds = (!kinds.is_empty()).then(|| kinds.iter().map(<&str>::from).collect::<Vec<_>>()),
         before_revision = before.map_or(i64::MAX, |before| before.0),
         before_position = before.map_or(i32::MAX, |before| before.1),
+        budget = count(rows_walked(limit)),
         // The row without an entry is read even where none is asked for.
         most = count(limit).max(1),
     }
@@ -177,17 +177,25 @@ impl Registry for Postgres {
         kinds: &[ChangeKind],
         before: Option<(i64, i32)>,
         limit: usize,
-    ) -> Result<(Vec<ChangeEntry>, i64)> {
+    ) -> Result<(Walked<ChangeEntry, (i64, i32)>, i64)> {
         let query = || {
             ChangesParameters::query(&CHANGES[usize::from(!name.is_empty())], project, name, kinds, before, limit)
                 .fetch_all(&self.lists)
         };
         let rows = error::walk(query).await?;
         let revision = rows.first().map_or(Ok(0), project_revision)?;
-        let is_entry =
-            |row: &&PgRow| row::maybe::<_, _, i64>(*row, "revision").is_ok_and(|revision| revision.is_some());
-        let entries = rows.iter().filter(is_entry).take(limit).map(change_entry).collect::<Result<_>>()?;
-        Ok((entries, revision))
+        let (mut entries, mut stopped) = (Vec::with_capacity(rows.len()), None);
+        for row in &rows {
+            let Some(matches) = row::maybe(row, "matches")? else { continue };
+            if row::value(row, "stopped")? {
+                stopped = Some((row::value(row, "revision")?, row::value(row, "position")?));
+            }
+            if matches && entries.len() < limit {
+                entries.push(change_entry(row)?);
+            }
+        }
+        let stopped = stopped.filter(|_| entries.len() < limit);
+        Ok((Walked { rows: entries, stopped }, revision))
     }
 
     async fn revisions(&self, projects: &[ProjectId]) -> Result<Revisions> {

@@ -185,8 +185,9 @@ pub(super) async fn step(pool: &WatchedPool, policy: RollupPolicy) -> Result<boo
     let target =
         Timestamp(advance(rollup::STEP, until.0, closed.0, now.before(policy.keep).0, next.map(|next| next.0)));
 
-    // Open executions are handled only once there is no backlog: all of them are read.
-    let late = if next.is_none() { late(&mut step, until).await? } else { LateExecution::default() };
+    // Open executions are handled once there is nothing more to move: all of them are read. A crowd that waits may still be
+    // younger than one step.
+    let late = if next.is_none() || target == until { late(&mut step, until).await? } else { LateExecution::default() };
     let mut minutes = late.rollups;
     if until < target {
         slice(&mut step, &mut minutes, until, target).await?;

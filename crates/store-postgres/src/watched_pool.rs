@@ -127,9 +127,10 @@ impl<'p> Executor<'p> for &WatchedPool {
 #[cfg(test)]
 mod tests {
     use std::task::Poll;
+    use std::time::Duration;
 
     use sqlx::postgres::PgPoolOptions;
-    use sqlx::{Connection as _, PgConnection, Row as _};
+    use sqlx::{ConnectOptions as _, Connection as _, PgConnection, Row as _};
 
     use super::super::error;
     use super::super::kept::KeptConnections;
@@ -140,7 +141,9 @@ mod tests {
     fn pool() -> WatchedPool {
         let url =
             std::env::var("TEST_POSTGRES_URL").expect("TEST_POSTGRES_URL names no server: run `cargo xtask test`");
-        WatchedPool::new(PgPoolOptions::new().max_connections(1).connect_lazy(&url).unwrap())
+        // The log does not tell what was slow.
+        let options = url.parse::<PgConnectOptions>().unwrap().disable_statement_logging();
+        WatchedPool::new(PgPoolOptions::new().max_connections(1).connect_lazy_with(options))
     }
 
     fn used(in_use: usize, idle: usize, waiting: usize) -> PoolUse {
@@ -207,6 +210,7 @@ mod tests {
     /// A pool that gives its only connection out as it was returned, and the log of this thread.
     fn as_returned() -> (WatchedPool, tempfile::NamedTempFile, tracing::subscriber::DefaultGuard) {
         let unasked = PgPoolOptions::new().max_connections(1).test_before_acquire(false);
+        let unasked = unasked.acquire_slow_threshold(Duration::MAX);
         let pool = WatchedPool::new(unasked.connect_lazy_with((*pool().connect_options()).clone()));
         let log = tempfile::NamedTempFile::new().unwrap();
         let lines = tracing_subscriber::fmt().with_ansi(false).with_writer(Arc::new(log.reopen().unwrap())).finish();

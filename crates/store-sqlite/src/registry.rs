@@ -74,14 +74,14 @@ parameters! {
         name: &str,
         kinds: Option<&str>,
         before: Option<(i64, i32)>,
-        limit: usize,
+        budget: usize,
     ) {
         project_id = project.to_string(),
         name = name,
         kinds = kinds,
         before_revision = before.map_or(i64::MAX, |before| before.0),
         before_position = before.map_or(i32::MAX, |before| before.1),
-        most = count(limit),
+        budget = count(budget),
     }
 }
 
@@ -175,7 +175,7 @@ impl Registry for Sqlite {
         kinds: &[ChangeKind],
         before: Option<(i64, i32)>,
         limit: usize,
-    ) -> Result<(Vec<ChangeEntry>, i64)> {
+    ) -> Result<(Walked<ChangeEntry, (i64, i32)>, i64)> {
         let name = name.to_owned();
         let kinds = match kinds {
             [] => None,
@@ -183,9 +183,21 @@ impl Registry for Sqlite {
         };
         let changes = move |connection: &Connection| {
             let revision = revision_of(connection, project)?;
-            let parameters = ChangesParameters::values(project, &name, kinds.as_deref(), before, limit);
-            let statement = &CHANGES[usize::from(!name.is_empty())];
-            Ok((statement.rows(connection, parameters, |row| change_entry(row))?, revision))
+            let budget = rows_walked(limit);
+            let parameters = ChangesParameters::values(project, &name, kinds.as_deref(), before, budget);
+            let (mut seen, mut rows, mut stopped) = (0, Vec::new(), None);
+            CHANGES[usize::from(!name.is_empty())].each(connection, parameters, |row| {
+                seen += 1;
+                if seen == budget {
+                    stopped = Some((row::value(row, "revision")?, row::value(row, "position")?));
+                }
+                if row::value(row, "matches")? {
+                    rows.push(change_entry(row)?);
+                }
+                Ok(if rows.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+            })?;
+            let stopped = stopped.filter(|_| rows.len() < limit);
+            Ok((Walked { rows, stopped }, revision))
         };
         self.lists.snapshot(changes).await
     }

@@ -244,7 +244,8 @@ pub trait Registry: Send + Sync {
     async fn change(&self, project: ProjectId, asked: ChangeRequest) -> Result<Changed>;
 
     /// Up to `limit` entries of the change log, newest first, and the project's revision: of one prompt unless `name` is
-    /// empty, of these kinds unless there are none, before an entry's (revision, position).
+    /// empty, of these kinds unless there are none, before an entry's (revision, position). Looks at
+    /// [`rows_walked`](crate::rows_walked) entries, whatever the kinds.
     async fn prompt_changes(
         &self,
         project: ProjectId,
@@ -252,7 +253,7 @@ pub trait Registry: Send + Sync {
         kinds: &[ChangeKind],
         before: Option<(i64, i32)>,
         limit: usize,
-    ) -> Result<(Vec<ChangeEntry>, i64)>;
+    ) -> Result<(Walked<ChangeEntry, (i64, i32)>, i64)>;
 
     /// The present revisions of keys, of models, and of these projects.
     async fn revisions(&self, projects: &[ProjectId]) -> Result<Revisions>;

@@ -184,7 +184,7 @@ impl RegistryService {
         Ok(changed)
     }
 
-    /// Up to `limit` entries of the change log, newest first, and the project's revision.
+    /// Up to `limit` entries of the change log, newest first, as far as the walk came, and the project's revision.
     pub async fn changes(
         &self,
         project: ProjectId,
@@ -192,7 +192,7 @@ impl RegistryService {
         kinds: &[ChangeKind],
         before: Option<(i64, i32)>,
         limit: usize,
-    ) -> Result<(Vec<ChangeEntry>, i64)> {
+    ) -> Result<(Walked<ChangeEntry, (i64, i32)>, i64)> {
         self.store.prompt_changes(project, name, kinds, before, limit).await
     }
 

@@ -72,7 +72,7 @@ impl Registry for ObservedStore {
         kinds: &[ChangeKind],
         before: Option<(i64, i32)>,
         limit: usize,
-    ) -> Result<(Vec<ChangeEntry>, i64)> {
+    ) -> Result<(Walked<ChangeEntry, (i64, i32)>, i64)> {
         timed(StoreGroup::List, self.0.prompt_changes(project, name, kinds, before, limit)).await
     }
 

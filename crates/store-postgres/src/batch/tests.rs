@@ -30,7 +30,7 @@ impl BatchWrite for Locks {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_was_locked_is_written_as_if_an_earlier_try_may_have_been() {
     let batcher = Batcher::new(Locks(Mutex::default()), &Arc::default());
     let (one, two) = tokio::join!(batcher.call(1), batcher.call(2));
@@ -99,7 +99,7 @@ impl HeldBatches {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn few_writes_wait_for_the_batch_under_way_and_many_go_beside_it() {
     let mut held = HeldBatches::new();
     held.call(1).await;

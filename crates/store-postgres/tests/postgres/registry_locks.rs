@@ -12,7 +12,7 @@ use sqlx::{Executor, PgConnection};
 
 use crate::store::Fresh;
 use prompt_ledger_store_conformance::code::{batch, code};
-use prompt_ledger_store_conformance::kit::{Backend, put, put_active};
+use prompt_ledger_store_conformance::kit::{Backend, in_turn, put, put_active};
 
 /// Bounds the wait for a lock to be asked for.
 const WAIT_LIMIT: Duration = Duration::from_secs(30);
@@ -27,8 +27,13 @@ async fn holder(fresh: &Fresh) -> PgConnection {
     holder
 }
 
-async fn until_someone_waits(fresh: &Fresh) {
-    let waits = async || Some(fresh.count(WAITING).await).filter(|waiting| *waiting > 0).ok_or("nobody waits");
+/// Over a connection that is open already: those that wait give up after two seconds.
+async fn waiting(watcher: &mut PgConnection) -> i64 {
+    sqlx::query_scalar(WAITING).fetch_one(watcher).await.unwrap()
+}
+
+async fn until_someone_waits(watcher: &mut PgConnection) {
+    let waits = async || Some(waiting(&mut *watcher).await).filter(|count| *count > 0).ok_or("nobody waits");
     eventually("a session that waits for a lock", WAIT_LIMIT, waits).await;
 }
 
@@ -62,12 +67,13 @@ async fn a_prompt_that_moves_while_its_registration_waits_is_refused() {
     let project = fresh.default_project().await;
     fresh.store.register_code(project, batch(vec![code("greet", "A")])).await.unwrap();
     let before = fresh.store.revisions(&[project]).await.unwrap();
-    let mut holder = holder(&fresh).await;
+    let (mut holder, mut watcher) = (holder(&fresh).await, fresh.connection().await);
     let registering = tokio::spawn({
         let fresh = Arc::clone(&fresh);
-        async move { fresh.store.register_code(project, batch(vec![code("new", "N"), code("greet", "B")])).await }
+        let registration = || batch(vec![code("new", "N"), code("greet", "B")]);
+        async move { in_turn(|| fresh.store.register_code(project, registration())).await }
     });
-    until_someone_waits(&fresh).await;
+    until_someone_waits(&mut watcher).await;
     holder.execute("UPDATE prompts SET mode = 'full'; COMMIT").await.unwrap();
     let refused = registering.await.unwrap().unwrap_err();
     assert_eq!(refused.reason(), Reason::ModeMismatch);
@@ -81,24 +87,25 @@ async fn writes_that_wait_for_a_project_leave_connections_to_other_calls() {
     let fresh = Arc::new(Fresh::fresh().await);
     let project = fresh.default_project().await;
     fresh.store.put_prompt(project, put("edited", "A")).await.unwrap();
-    let mut holder = holder(&fresh).await;
+    let (mut holder, mut watcher) = (holder(&fresh).await, fresh.connection().await);
     let writes: Vec<_> = (0..32)
         .map(|n| {
             let fresh = Arc::clone(&fresh);
             tokio::spawn(async move {
                 let text = format!("release {}", n % 4);
                 if n % 2 == 0 {
-                    fresh.store.register_code(project, batch(vec![code("carried", &text)])).await.map(drop)
+                    let register = || fresh.store.register_code(project, batch(vec![code("carried", &text)]));
+                    in_turn(register).await.map(drop)
                 } else {
-                    fresh.store.put_prompt(project, put_active("edited", &text)).await.map(drop)
+                    in_turn(|| fresh.store.put_prompt(project, put_active("edited", &text))).await.map(drop)
                 }
             })
         })
         .collect();
-    until_someone_waits(&fresh).await;
+    until_someone_waits(&mut watcher).await;
     for _ in 0..50 {
         fresh.store.revisions(&[project]).await.unwrap();
-        assert!(fresh.count(WAITING).await <= 1);
+        assert!(waiting(&mut watcher).await <= 1);
     }
     holder.execute("COMMIT").await.unwrap();
     for write in join_all(writes).await {

@@ -107,11 +107,13 @@ async fn a_crowd_is_moved_although_it_is_young_and_the_rest_stays() {
 async fn what_is_young_stays_for_the_clock_may_jump_back() {
     let file = File::fresh().await;
     let first = an_execution(&file).await;
-    ran(&file, &first, 3, now().0 - 9_000_000, 1).await;
-    ran(&file, &first, 2, now().0 - 11_000_000, 1).await;
-    let policy = RollupPolicy { keep: Duration::ZERO, crowd: 1, ..RollupPolicy::default() };
+    // A quarter of an hour on both sides: to record them takes a while.
+    ran(&file, &first, 3, now().0 - HOUR * 3 / 4, 1).await;
+    ran(&file, &first, 2, now().0 - HOUR * 5 / 4, 1).await;
+    let policy = RollupPolicy { settle: Duration::from_secs(3_600), keep: Duration::ZERO, crowd: 1 };
     while file.store.roll_up(policy).await.unwrap() {}
     assert_eq!(rollups(&file, 1).await, 2 * 2);
+    assert_eq!(RollupPolicy::default().settle, Duration::from_secs(10));
 }
 
 #[tokio::test]

@@ -115,7 +115,8 @@ fn copied(
         archived_at: sent.archived_at,
         labels: Vec::new(),
     };
-    let added: Vec<_> = sent.versions.iter().map(|version| copy(&prompt, version.number, version)).collect();
+    let mut added: Vec<_> = sent.versions.iter().map(|version| copy(&prompt, version.number, version)).collect();
+    let (mut was, mut left, mut statuses) = (None, None, Vec::new());
     let mut targets = held(known, sent);
     for version in &sent.versions {
         let ImportVersion { number, status, template_format: format, .. } = *version;
@@ -128,6 +129,16 @@ fn copied(
             return Err(Error::invalid("active_checksum_hash", problem));
         }
         activate(&mut prompt, active)?;
+        // A draft becomes active with it: one of this message, or one that came in an earlier message.
+        targets.insert(content, LabelTarget { status: VersionStatus::Active, ..active });
+        if let Some(version) = added.iter_mut().find(|version| version.number == active.number) {
+            version.status = VersionStatus::Active;
+        }
+        let earlier = known.iter().flatten().find(|known| known.number == active.number);
+        if let Some(known) = earlier.filter(|known| known.status != VersionStatus::Active) {
+            statuses.push((known.id, VersionStatus::Active));
+            (was, left) = (Some((known.number, known.status)), Some((known.number, VersionStatus::Active)));
+        }
     }
     for (i, held) in sent.labels.iter().enumerate() {
         let target = referred(&targets, &format!("labels[{i}].checksum_hash"), &held.checksum_hash)?;
@@ -135,7 +146,8 @@ fn copied(
         pointed.map_err(|error| error.at(&format!("labels[{i}]")))?;
     }
     let write = LoggedWrite { key: &sent.key, created_by: &sent.created_by, added: &added, now };
-    let log = write.log(before, [], &prompt, added.iter().map(|version| (version.number, version.status)));
+    let versions = added.iter().map(|version| (version.number, version.status));
+    let log = write.log(before, was, &prompt, versions.chain(left));
     let answer = Imported {
         created: before.is_none(),
         changed: true,
@@ -145,7 +157,7 @@ fn copied(
         labels_set: names(&prompt.labels),
         revision: prompt.revision,
     };
-    Ok(Plan { prompts: vec![prompt], added, statuses: Vec::new(), log, answer })
+    Ok(Plan { prompts: vec![prompt], added, statuses, log, answer })
 }
 
 /// What an existing prompt does not have is appended; nothing is moved unasked.

@@ -8,7 +8,7 @@ use prompt_ledger_domain::label;
 use prompt_ledger_domain::spec::SpecSelector;
 use prompt_ledger_domain::{Reason, Result, field, limits, page};
 use prompt_ledger_proto::v1;
-use prompt_ledger_store::{Changed, PromptChange};
+use prompt_ledger_store::{Changed, PromptChange, Walked};
 
 use super::RegistryApi;
 use crate::grpc::convert::{prompt, prompt_log};
@@ -165,10 +165,11 @@ impl RegistryApi {
             let before = after.map(|key| position(&key).ok_or_else(page::foreign)).transpose()?;
             let (found, revision) = self.registry.changes(project, &sent.name, &kinds, before, limit).await?;
             read_at.fetch_min(revision, Ordering::Relaxed);
-            Ok(found.into_iter().map(prompt_log::entry).collect())
+            let stopped = found.stopped.map(|(revision, position)| token_key(revision, position));
+            Ok(Walked { rows: found.rows.into_iter().map(prompt_log::entry).collect(), stopped })
         };
-        let key = |entry: &v1::PromptChangeEntry| format!("{}.{}", entry.revision, entry.position);
-        let (changes, next_page_token) = asked.read(fetch, prost::Message::encoded_len, key).await?;
+        let key = |entry: &v1::PromptChangeEntry| token_key(entry.revision, entry.position);
+        let (changes, next_page_token) = asked.walk(fetch, prost::Message::encoded_len, key).await?;
         Ok(v1::ListPromptChangesResponse { changes, next_page_token, revision: read_at.load(Ordering::Relaxed) })
     }
 }
@@ -176,6 +177,11 @@ impl RegistryApi {
 /// Whether a prompt has no version by the label that was asked for.
 fn is_absent(reason: Reason) -> bool {
     matches!(reason, Reason::NoActiveVersion | Reason::VersionNotFound | Reason::LabelNotFound)
+}
+
+/// A position in the change log as a page token's key names it.
+fn token_key(revision: i64, position: i32) -> String {
+    format!("{revision}.{position}")
 }
 
 /// The position that a page token's key names; absent where the key is malformed.

@@ -7,7 +7,7 @@ use prompt_ledger_queue::failover::Failover;
 use prompt_ledger_queue::memory::{MemoryBus, MemoryQueue};
 use prompt_ledger_queue::rabbit::{Rabbit, RabbitOptions};
 use prompt_ledger_queue::redis::{Redis, RedisOptions};
-use prompt_ledger_queue::{Broker, Bus, Queue};
+use prompt_ledger_queue::{Broker, Bus, Queue, REQUEST_TIMEOUT};
 use prompt_ledger_runtime::config::Config;
 use tokio_util::sync::CancellationToken;
 
@@ -51,7 +51,7 @@ impl Brokers {
     /// `instances` are the provider instances whose hints it may receive.
     /// With neither, workers find queued executions by `available_at` alone. The brokers need not be up: they are
     /// connected in the background.
-    pub(crate) fn connect(config: &Config, consumer: &str, instances: Vec<String>) -> Result<Self, StartError> {
+    pub(crate) fn connect(config: &Config, consumer: &str, instances: &[String]) -> Result<Self, StartError> {
         let (stop, prefix) = (CancellationToken::new(), &config.backends.broker_prefix);
         // Executions are taken without a hint long before.
         let hint_age = 2 * config.execution.redispatch_after;
@@ -60,8 +60,9 @@ impl Brokers {
                 url: Secret::new(url.expose()),
                 prefix: prefix.clone(),
                 consumer: consumer.to_owned(),
-                instances: instances.clone(),
+                instances: instances.to_vec(),
                 hint_age,
+                request_timeout: REQUEST_TIMEOUT,
             };
             Redis::open(options, &stop).map_err(|error| format!("REDIS_URL ({url}): {error}"))
         });
@@ -69,8 +70,9 @@ impl Brokers {
             let options = RabbitOptions {
                 url: Secret::new(url.expose()),
                 prefix: prefix.clone(),
-                instances: instances.clone(),
+                instances: instances.to_vec(),
                 hint_age,
+                request_timeout: REQUEST_TIMEOUT,
             };
             Rabbit::open(options, &stop).map_err(|error| format!("AMQP_URL ({url}): {error}"))
         });
@@ -84,7 +86,8 @@ impl Brokers {
                 tracing::warn!(
                     "neither REDIS_URL nor AMQP_URL is set: workers find queued executions only after REDISPATCH_AFTER"
                 );
-                Self::memory(instances)
+                // No other process hears of them, and a server, which alone sends them, takes none itself.
+                Self::memory(Vec::new())
             }
         })
     }
@@ -101,5 +104,35 @@ impl Brokers {
 
     fn over(broker: Arc<impl Broker + 'static>, connections: BrokerConnections) -> Self {
         Self { queue: broker.clone(), bus: broker, connections }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use prompt_ledger_domain::ids::ExecutionId;
+    use prompt_ledger_queue::Hint;
+    use prompt_ledger_runtime::config::Process;
+
+    use super::*;
+
+    fn at_once<T>(future: impl Future<Output = T>) -> Poll<T> {
+        let mut future = pin!(future);
+        future.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn without_brokers_no_hints_pile_up() {
+        let config = Config::read(Process::Server, [], |_| None).unwrap();
+        let brokers = Brokers::connect(&config, "server", &["echo".to_owned()]).unwrap();
+        let execution_id = ExecutionId::parse("execution_id", "0197c2f0-0000-7000-8000-000000000001").unwrap();
+        let hints = vec![Hint { execution_id, attempt: 1, provider: "echo".into() }; 256];
+        // More than a queue in memory keeps.
+        for _ in 0..401 {
+            assert!(matches!(at_once(brokers.queue.send(&hints)), Poll::Ready(Ok(()))));
+        }
+        assert!(at_once(brokers.queue.receive(1)).is_pending());
     }
 }

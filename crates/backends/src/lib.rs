@@ -47,7 +47,7 @@ impl Backends {
     pub async fn production(config: &Config, process: &str) -> Result<Self, StartError> {
         let store = store::production(config).await?;
         let providers = providers::configured(config)?;
-        let brokers = Brokers::connect(config, process, names(&providers))?;
+        let brokers = Brokers::connect(config, process, &names(&providers))?;
         let schema = prompt_ledger_store_postgres::newest_migration()?;
         let about = BackendNames { database: "postgres", schema, brokers: Brokers::names(config) };
         Ok(Self { store, brokers, providers, about, lock: None })

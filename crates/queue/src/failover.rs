@@ -3,10 +3,10 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use async_trait::async_trait;
 use prompt_ledger_observe::brokers;
+use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::breaker::{Breaker, Ticket};
@@ -36,7 +36,7 @@ impl Failover {
     /// Tries the broker that the breaker chooses, then the other, once.
     async fn send_through<T: BrokerMessage>(&self, messages: &[T]) -> Result<(), BrokerError> {
         let (first, second) = (|| T::send(self.first.as_ref(), messages), self.second.as_ref());
-        let Some(ticket) = self.breaker().allows(Instant::now()) else {
+        let Some(ticket) = self.breaker().allows(Instant::now().into_std()) else {
             return match T::send(second, messages).await {
                 Ok(()) => Ok(()),
                 Err(_) => first().await,
@@ -52,7 +52,7 @@ impl Failover {
 
     fn report(&self, ticket: Ticket, went_well: bool) {
         let mut breaker = self.breaker();
-        breaker.report(ticket, went_well, Instant::now());
+        breaker.report(ticket, went_well, Instant::now().into_std());
         brokers::breaker(breaker.is_open());
     }
 
@@ -187,7 +187,7 @@ mod tests {
         }
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn while_the_first_is_taken_for_unwell_the_second_comes_first() {
         let (first, second, failover) = both();
         first.be(false);

@@ -36,7 +36,7 @@ use prompt_ledger_domain::call_log::CallPiece;
 use prompt_ledger_domain::execution::Event;
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
 
-pub use link::BrokerStatus;
+pub use link::{BrokerStatus, REQUEST_TIMEOUT};
 pub use listener::{Heard, Listener};
 pub use outbox::Outbox;
 

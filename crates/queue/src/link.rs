@@ -9,8 +9,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-/// Bounds each request to a broker.
-pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long a request to a broker may take.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Pause before the next attempt to connect, where the last connection did not last this long.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
@@ -80,6 +80,8 @@ pub(crate) struct Link {
     broker: &'static str,
     /// All of these must be up for `Connected`; others count while they are in use.
     needed: &'static [Part],
+    /// How long a request may take.
+    pub(crate) request_timeout: Duration,
     state: watch::Sender<LinkState>,
 }
 
@@ -93,8 +95,8 @@ struct LinkState {
 }
 
 impl Link {
-    pub(crate) fn new(broker: &'static str, needed: &'static [Part]) -> Self {
-        Self { broker, needed, state: watch::Sender::default() }
+    pub(crate) fn new(broker: &'static str, needed: &'static [Part], request_timeout: Duration) -> Self {
+        Self { broker, needed, request_timeout, state: watch::Sender::default() }
     }
 
     pub(crate) fn up(&self, part: Part) {
@@ -249,7 +251,7 @@ mod tests {
 
     #[test]
     fn what_was_refused_counts_until_the_next_connection() {
-        let link = Link::new("fake", &[Part::Sending]);
+        let link = Link::new("fake", &[Part::Sending], REQUEST_TIMEOUT);
         let failures = [LinkFailure::Broken("x".into()), LinkFailure::Refused("x".into()), LinkFailure::SendFailed];
         assert_eq!(failures.map(|failure| link.down(Part::Sending, &failure)), [false, true, true]);
         link.up(Part::Sending);
@@ -260,7 +262,7 @@ mod tests {
     fn a_broker_is_connected_while_no_part_is_down_and_each_change_is_said_once() {
         use BrokerStatus::{Connected, Connecting, Lost};
         use Part::{Listening, Receiving, Sending};
-        let link = Link::new("fake", &[Sending, Listening]);
+        let link = Link::new("fake", &[Sending, Listening], REQUEST_TIMEOUT);
         assert_eq!(link.status(), Connecting);
         for (part, up, status, said) in [
             (Sending, Some(true), Connecting, false),

@@ -25,7 +25,7 @@ use tokio_util::task::TaskTracker;
 
 use self::session::Session;
 use crate::inbox::Inbox;
-use crate::link::{CONNECT_TIMEOUT, Link, LinkFailure, Part};
+use crate::link::{Link, LinkFailure, Part};
 use crate::listener::Speaker;
 use crate::slot::Slot;
 use crate::{
@@ -52,6 +52,9 @@ pub struct RabbitOptions {
     pub instances: Vec<String>,
     /// How long a hint that is sent may wait for a receiver.
     pub hint_age: Duration,
+    /// How long a request to it may take: [`REQUEST_TIMEOUT`](crate::REQUEST_TIMEOUT); longer in tests that are not about
+    /// it.
+    pub request_timeout: Duration,
 }
 
 /// Hints and announcements through RabbitMQ. Dropping it ends its connection.
@@ -91,7 +94,7 @@ impl Rabbit {
     /// Connects in the background, and reconnects until `stop`. RabbitMQ need not be up: only a URL that cannot be
     /// parsed is an error, whose text does not contain it. Must be called within a tokio runtime.
     pub fn open(options: RabbitOptions, stop: &CancellationToken) -> Result<Self, BrokerError> {
-        let RabbitOptions { url, prefix, instances, hint_age } = options;
+        let RabbitOptions { url, prefix, instances, hint_age, request_timeout } = options;
         let own = |provider: String| HintQueue { name: queue(&prefix, &provider), provider: provider.into() };
         let stop = stop.child_token();
         let shared = Arc::new(RabbitInner {
@@ -103,7 +106,7 @@ impl Rabbit {
             slot: Slot::new(),
             inbox: Inbox::new(),
             heard: Speaker::new(),
-            link: Link::new(BROKER, &[Part::Sending]),
+            link: Link::new(BROKER, &[Part::Sending], request_timeout),
             was_connected: AtomicBool::new(false),
         });
         let tasks = TaskTracker::new();
@@ -183,7 +186,7 @@ impl Queue for Rabbit {
         let Some(session) = self.shared.slot.now() else { return };
         let receipts = deliveries.iter().filter_map(|delivery| delivery.receipt);
         // What is not acknowledged is delivered again, which is harmless.
-        tokio::time::timeout(CONNECT_TIMEOUT, session.acknowledge(receipts)).await.ok();
+        tokio::time::timeout(self.shared.link.request_timeout, session.acknowledge(receipts)).await.ok();
     }
 }
 
@@ -211,8 +214,13 @@ mod tests {
     use super::*;
 
     fn options(url: &str) -> RabbitOptions {
-        let instances = vec!["echo".into()];
-        RabbitOptions { url: Secret::new(url), prefix: "p".into(), instances, hint_age: Duration::from_secs(20) }
+        RabbitOptions {
+            url: Secret::new(url),
+            prefix: "p".into(),
+            instances: vec!["echo".into()],
+            hint_age: Duration::from_secs(20),
+            request_timeout: crate::REQUEST_TIMEOUT,
+        }
     }
 
     #[test]

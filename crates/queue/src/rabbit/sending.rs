@@ -10,13 +10,13 @@ use tokio::time::{Instant, timeout_at};
 
 use super::session::Session;
 use super::{RabbitInner, broken, queue};
-use crate::link::{CONNECT_TIMEOUT, LinkFailure, Part};
+use crate::link::{LinkFailure, Part};
 use crate::{BrokerError, Hint, wire};
 
 impl RabbitInner {
     /// Sends each hint to its provider's queue, which is declared at its first use in a session, and twice a day.
     pub(super) async fn send_hints(&self, hints: &[Hint]) -> Result<(), BrokerError> {
-        let until = Instant::now() + CONNECT_TIMEOUT;
+        let until = Instant::now() + self.link.request_timeout;
         let session = self.session(until).await?;
         let mut texts = BTreeMap::<_, Vec<_>>::new();
         for hint in hints {
@@ -37,7 +37,7 @@ impl RabbitInner {
     }
 
     pub(super) async fn send_announcements(&self, text: &str) -> Result<(), BrokerError> {
-        let until = Instant::now() + CONNECT_TIMEOUT;
+        let until = Instant::now() + self.link.request_timeout;
         let session = self.session(until).await?;
         // Not mandatory: there may be no listener.
         let (properties, texts) = (BasicProperties::default(), [text]);
@@ -56,7 +56,7 @@ impl RabbitInner {
         let failed = match sent {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(failed)) => failed,
-            Err(_) => LinkFailure::Broken(format!("no answer within {CONNECT_TIMEOUT:?}")),
+            Err(_) => LinkFailure::Broken(format!("no answer within {:?}", self.link.request_timeout)),
         };
         if self.slot.give_up(session) {
             self.link.down(Part::Sending, &failed);

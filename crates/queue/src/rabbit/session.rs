@@ -20,7 +20,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::connecting::connect;
 use super::publishing::Publisher;
 use super::{CONNECTING, PREFETCH, RabbitInner};
-use crate::link::{CONNECT_TIMEOUT, LinkFailure, Part, reconnect};
+use crate::link::{LinkFailure, Part, reconnect};
 use crate::{Delivery, Heard, KEPT, Receipt, wire};
 
 /// How long a queue without consumers is kept, in milliseconds: a day.
@@ -107,12 +107,12 @@ impl Session {
         }
     }
 
-    /// Returns deliveries to the queue, for other processes.
-    async fn give_back(&self, deliveries: Vec<Delivery>) -> Result<(), LinkFailure> {
+    /// Returns deliveries to the queue, for other processes; each within `limit`.
+    async fn give_back(&self, deliveries: Vec<Delivery>, limit: Duration) -> Result<(), LinkFailure> {
         let receipts = deliveries.iter().filter_map(|delivery| delivery.receipt);
         for receipt in receipts.filter(|receipt| receipt.connection == self.number) {
             let requeue = BasicNackOptions { multiple: false, requeue: true };
-            within(CONNECT_TIMEOUT, self.consuming.basic_nack(receipt.tag, requeue)).await?;
+            within(limit, self.consuming.basic_nack(receipt.tag, requeue)).await?;
         }
         Ok(())
     }
@@ -155,7 +155,7 @@ impl RabbitInner {
         let ended = self.consume(&session, &mut events, stop).await;
         self.slot.down();
         match &ended {
-            Ok(()) => within(CONNECT_TIMEOUT, connection.close(200, "bye".into())).await.ok(),
+            Ok(()) => within(self.link.request_timeout, connection.close(200, "bye".into())).await.ok(),
             // A broken connection may not answer, so closing it has a bound; pending requests on it have their own.
             Err(_) => {
                 timeout(CLOSE_BROKEN_TIMEOUT, connection.close(200, "bye".into())).await.ok().and_then(Result::ok)
@@ -209,7 +209,7 @@ impl RabbitInner {
             let name = queue.name.as_str().into();
             session.consuming.basic_consume(name, "".into(), options, FieldTable::default()).await
         });
-        let consumers = within(CONNECT_TIMEOUT, try_join_all(starting)).await?;
+        let consumers = within(self.link.request_timeout, try_join_all(starting)).await?;
         let tags = consumers.iter().map(Consumer::tag).collect();
         let ending = |consumer: Consumer| consumer.map(Some).chain(stream::once(async { None })).boxed();
         Ok(HintConsumers { tags, deliveries: consumers.into_iter().map(ending).collect() })
@@ -219,14 +219,15 @@ impl RabbitInner {
     async fn stop_consuming(&self, session: &Session, hints: Option<HintConsumers>) -> Result<(), LinkFailure> {
         let Some(HintConsumers { tags, mut deliveries }) = hints else { return Ok(()) };
         let stopping = tags.into_iter().map(|tag| session.consuming.basic_cancel(tag, BasicCancelOptions::default()));
-        within(CONNECT_TIMEOUT, try_join_all(stopping)).await?;
+        let limit = self.link.request_timeout;
+        within(limit, try_join_all(stopping)).await?;
         // Deliveries that were sent before the cancels took effect.
-        while let Some(came) = timeout(CONNECT_TIMEOUT, deliveries.next()).await.map_err(|_| late(CONNECT_TIMEOUT))? {
+        while let Some(came) = timeout(limit, deliveries.next()).await.map_err(|_| late(limit))? {
             let Some(came) = came else { continue };
             self.deliver(session, &came?).await;
         }
         // A receiver may have come back meanwhile: the hints are then delivered to it again.
-        session.give_back(self.inbox.clear()).await
+        session.give_back(self.inbox.clear(), limit).await
     }
 
     /// Opens a connection, declares its topology and starts the consumer of announcements.

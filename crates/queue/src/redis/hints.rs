@@ -11,8 +11,8 @@ use redis::streams::{StreamKey, StreamReadReply};
 use redis::{FromRedisValue as _, Pipeline, RedisResult, Value, cmd, pipe};
 use tokio_util::sync::CancellationToken;
 
-use super::{FIELD, HintStream, RedisInner, soon, within};
-use crate::link::{CONNECT_TIMEOUT, Part, reconnect};
+use super::{FIELD, HintStream, RedisInner, within};
+use crate::link::{Part, reconnect};
 use crate::{Delivery, wire};
 
 const GROUP: &str = "workers";
@@ -61,10 +61,10 @@ impl RedisInner {
 
     async fn reader(&self) -> RedisResult<GroupReader> {
         let mut connection = self.connection(None).await?;
-        soon(self.make_groups(&mut connection)).await?;
-        let id = soon(cmd("CLIENT").arg("ID").query_async(&mut connection)).await.ok();
+        self.soon(self.make_groups(&mut connection)).await?;
+        let id = self.soon(cmd("CLIENT").arg("ID").query_async(&mut connection)).await.ok();
         // Both are optional: their failure is ignored.
-        soon(self.tidy(&mut connection)).await.ok();
+        self.soon(self.tidy(&mut connection)).await.ok();
         Ok(GroupReader { connection, id })
     }
 
@@ -81,7 +81,7 @@ impl RedisInner {
             let answer = match self.parked_read(reader, wanted.min(MOST), stop).await {
                 // The groups are gone: after a flush, or because a stream has expired.
                 Err(error) if matches!(error.code(), Some("NOGROUP" | "UNBLOCKED")) => {
-                    soon(self.make_groups(&mut reader.connection)).await?;
+                    self.soon(self.make_groups(&mut reader.connection)).await?;
                     continue;
                 }
                 answer => answer?,
@@ -107,7 +107,7 @@ impl RedisInner {
         self.streams.iter().for_each(|stream| _ = read.arg(&stream.key));
         self.streams.iter().for_each(|_| _ = read.arg(">"));
         let asked = read.query_async::<Value>(&mut reader.connection);
-        let mut parked = pin!(within(BLOCK + CONNECT_TIMEOUT, "a parked read was not answered", asked));
+        let mut parked = pin!(within(BLOCK + self.link.request_timeout, "a parked read was not answered", asked));
         loop {
             tokio::select! {
                 answer = &mut parked => return answer,
@@ -140,7 +140,7 @@ impl RedisInner {
             ids.iter().for_each(|entry| _ = delete.arg(&entry.id));
             delete.ignore();
         }
-        send(commands, connection).await
+        self.run(commands, connection).await
     }
 
     /// Adds hints that were not taken to their streams again, for other processes.
@@ -150,10 +150,10 @@ impl RedisInner {
         left.iter().for_each(|delivery| _ = self.add(&mut commands, &delivery.hint).ignore());
         let hints: Vec<_> = left.into_iter().map(|delivery| delivery.hint).collect();
         let mut bounds = pipe();
-        self.age(&mut bounds, &hints);
-        send(commands, connection).await?;
+        self.expire_new(&mut bounds, &hints);
+        self.run(commands, connection).await?;
         // Without the rights to it, hints stay until the next one is sent.
-        send(bounds, connection).await.ok();
+        self.run(bounds, connection).await.ok();
         Ok(())
     }
 
@@ -164,7 +164,7 @@ impl RedisInner {
         for stream in &self.streams {
             leave.cmd("XGROUP").arg("DELCONSUMER").arg(&stream.key).arg(GROUP).arg(&self.consumer).ignore();
         }
-        send(leave, &mut reader.connection).await.ok();
+        self.run(leave, &mut reader.connection).await.ok();
     }
 
     /// Creates the group of each stream, from its first entry on, unless it exists.
@@ -184,40 +184,40 @@ impl RedisInner {
     /// before the last delivered id was delivered.
     async fn tidy(&self, connection: &mut MultiplexedConnection) -> RedisResult<()> {
         for stream in &self.streams {
-            tidy(&stream.key, connection).await?;
+            self.tidy_one(&stream.key, connection).await?;
         }
         Ok(())
     }
-}
 
-async fn tidy(stream: &str, connection: &mut MultiplexedConnection) -> RedisResult<()> {
-    let mut commands = pipe();
-    commands.cmd("XINFO").arg("CONSUMERS").arg(stream).arg(GROUP);
-    commands.cmd("XINFO").arg("GROUPS").arg(stream);
-    type Rows = Vec<HashMap<String, Value>>;
-    let (consumers, groups): (Rows, Rows) = commands.query_async(connection).await?;
-    let mut commands = pipe();
-    for consumer in &consumers {
-        let idle = consumer.get("idle").and_then(|idle| u64::from_redis_value_ref(idle).ok()).unwrap_or(0);
-        if let Some(name) = consumer.get("name").filter(|_| Duration::from_millis(idle) > GONE_AFTER) {
-            let name = String::from_redis_value_ref(name)?;
-            commands.cmd("XGROUP").arg("DELCONSUMER").arg(stream).arg(GROUP).arg(name).ignore();
+    async fn tidy_one(&self, stream: &str, connection: &mut MultiplexedConnection) -> RedisResult<()> {
+        let mut commands = pipe();
+        commands.cmd("XINFO").arg("CONSUMERS").arg(stream).arg(GROUP);
+        commands.cmd("XINFO").arg("GROUPS").arg(stream);
+        type Rows = Vec<HashMap<String, Value>>;
+        let (consumers, groups): (Rows, Rows) = commands.query_async(connection).await?;
+        let mut commands = pipe();
+        for consumer in &consumers {
+            let idle = consumer.get("idle").and_then(|idle| u64::from_redis_value_ref(idle).ok()).unwrap_or(0);
+            if let Some(name) = consumer.get("name").filter(|_| Duration::from_millis(idle) > GONE_AFTER) {
+                let name = String::from_redis_value_ref(name)?;
+                commands.cmd("XGROUP").arg("DELCONSUMER").arg(stream).arg(GROUP).arg(name).ignore();
+            }
         }
-    }
-    for group in &groups {
-        let name = group.get("name").and_then(|name| String::from_redis_value_ref(name).ok());
-        if let Some(last) = group.get("last-delivered-id").filter(|_| name.as_deref() == Some(GROUP)) {
-            let last = String::from_redis_value_ref(last)?;
-            commands.cmd("XTRIM").arg(stream).arg("MINID").arg(last).ignore();
+        for group in &groups {
+            let name = group.get("name").and_then(|name| String::from_redis_value_ref(name).ok());
+            if let Some(last) = group.get("last-delivered-id").filter(|_| name.as_deref() == Some(GROUP)) {
+                let last = String::from_redis_value_ref(last)?;
+                commands.cmd("XTRIM").arg(stream).arg("MINID").arg(last).ignore();
+            }
         }
+        self.run(commands, connection).await
     }
-    send(commands, connection).await
-}
 
-/// Sends commands, unless there are none, within their bound.
-async fn send(commands: Pipeline, connection: &mut MultiplexedConnection) -> RedisResult<()> {
-    match commands.is_empty() {
-        true => Ok(()),
-        false => soon(commands.query_async::<()>(connection)).await,
+    /// Sends commands, unless there are none, within their bound.
+    async fn run(&self, commands: Pipeline, connection: &mut MultiplexedConnection) -> RedisResult<()> {
+        match commands.is_empty() {
+            true => Ok(()),
+            false => self.soon(commands.query_async::<()>(connection)).await,
+        }
     }
 }

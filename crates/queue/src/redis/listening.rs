@@ -9,7 +9,7 @@ use redis::{ErrorKind, RedisError, RedisResult};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::{CONNECTING, HEALTH, RedisInner, soon, within};
+use super::{CONNECTING, HEALTH, RedisInner, within};
 use crate::link::{Part, reconnect, until_stop};
 use crate::{Heard, wire};
 
@@ -46,7 +46,7 @@ impl RedisInner {
         let stands = async {
             loop {
                 sleep(HEALTH).await;
-                soon(asked.ping::<redis::Value>()).await?;
+                self.soon(asked.ping::<redis::Value>()).await?;
             }
         };
         tokio::select! {

@@ -27,7 +27,7 @@ use tokio_util::task::TaskTracker;
 
 use self::clock::ServerClock;
 use crate::inbox::Inbox;
-use crate::link::{CONNECT_TIMEOUT, Link, LinkFailure, Part};
+use crate::link::{Link, LinkFailure, Part};
 use crate::listener::Speaker;
 use crate::slot::Slot;
 use crate::{
@@ -60,6 +60,9 @@ pub struct RedisOptions {
     pub instances: Vec<String>,
     /// How long a hint that is sent may wait for a receiver.
     pub hint_age: Duration,
+    /// How long a request to it may take: [`REQUEST_TIMEOUT`](crate::REQUEST_TIMEOUT); longer in tests that are not about
+    /// it.
+    pub request_timeout: Duration,
 }
 
 /// Hints and announcements through Redis. Dropping it ends its connections.
@@ -99,7 +102,7 @@ impl Redis {
     /// is an error, whose text does not contain it. Must be called within a tokio runtime.
     pub fn open(options: RedisOptions, stop: &CancellationToken) -> Result<Self, BrokerError> {
         let stop = stop.child_token();
-        let RedisOptions { url, prefix, consumer, instances, hint_age } = options;
+        let RedisOptions { url, prefix, consumer, instances, hint_age, request_timeout } = options;
         let own = |provider: String| HintStream { key: stream(&prefix, &provider), provider: provider.into() };
         let shared = Arc::new(RedisInner {
             client: client(url.expose()).map_err(|_| broken("the URL cannot be read"))?,
@@ -112,7 +115,7 @@ impl Redis {
             slot: Slot::new(),
             inbox: Inbox::new(),
             heard: Speaker::new(),
-            link: Link::new(BROKER, &[Part::Sending, Part::Listening]),
+            link: Link::new(BROKER, &[Part::Sending, Part::Listening], request_timeout),
         });
         let tasks = TaskTracker::new();
         // The sending connection ends last, since it unblocks the blocking read.
@@ -171,6 +174,11 @@ impl RedisInner {
         let connecting = self.client.get_multiplexed_async_connection_with_config(&config);
         within(CONNECTING, "connecting took too long", connecting).await
     }
+
+    /// Bounds a request by `request_timeout`.
+    async fn soon<T>(&self, asked: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
+        within(self.link.request_timeout, "an answer took too long", asked).await
+    }
 }
 
 /// Bounds a request to Redis.
@@ -180,11 +188,6 @@ async fn within<T>(limit: Duration, late: &'static str, asked: impl Future<Outpu
         // The same kind as a timeout of the operating system.
         Err(std::io::Error::new(std::io::ErrorKind::TimedOut, late).into())
     })
-}
-
-/// Bounds a request by [`CONNECT_TIMEOUT`].
-async fn soon<T>(asked: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
-    within(CONNECT_TIMEOUT, "an answer took too long", asked).await
 }
 
 fn broken(message: impl Into<String>) -> BrokerError {
@@ -266,6 +269,7 @@ mod tests {
             consumer: "c".into(),
             instances: vec!["echo".into()],
             hint_age: Duration::from_secs(20),
+            request_timeout: crate::REQUEST_TIMEOUT,
         }
     }
 

@@ -9,8 +9,8 @@ use redis::{FromRedisValue, Pipeline, cmd, pipe};
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::{FIELD, HEALTH, RedisInner, broken, soon, stream};
-use crate::link::{CONNECT_TIMEOUT, LinkFailure, Part, reconnect, until_stop};
+use super::{FIELD, HEALTH, RedisInner, broken, stream};
+use crate::link::{LinkFailure, Part, reconnect, until_stop};
 use crate::{BrokerError, Hint, KEPT, wire};
 
 impl RedisInner {
@@ -34,7 +34,7 @@ impl RedisInner {
     /// Deletes what is too old in these hints' streams. A refusal is logged: a user may lack the right to, and hints are
     /// sent all the same. What the server did not answer in time is done with the next hints.
     async fn bound_age(&self, hints: &[Hint]) {
-        let until = Instant::now() + CONNECT_TIMEOUT;
+        let until = Instant::now() + self.link.request_timeout;
         let Some(connection) = self.slot.soon(until).await else { return };
         let (mut commands, mut own) = (pipe(), MultiplexedConnection::clone(&connection));
         self.age(&mut commands, hints);
@@ -47,16 +47,29 @@ impl RedisInner {
     }
 
     /// The commands that delete what is too old in these hints' streams. A stream that gets no hint for so long expires.
-    pub(super) fn age(&self, commands: &mut Pipeline, hints: &[Hint]) {
-        let age = u64::try_from(self.hint_age.as_millis()).unwrap_or(u64::MAX);
-        let streams: BTreeSet<_> = hints.iter().map(|hint| stream(&self.prefix, &hint.provider)).collect();
+    fn age(&self, commands: &mut Pipeline, hints: &[Hint]) {
         let oldest = self.clock.oldest(self.hint_age, std::time::Instant::now());
-        for stream in &streams {
+        for stream in &self.streams_of(hints) {
             if let Some(oldest) = oldest {
                 commands.cmd("XTRIM").arg(stream).arg("MINID").arg(oldest).ignore();
             }
-            commands.cmd("PEXPIRE").arg(stream).arg(age).ignore();
+            commands.cmd("PEXPIRE").arg(stream).arg(self.age_millis()).ignore();
         }
+    }
+
+    /// The commands that let these hints' streams expire, where no sender has said when.
+    pub(super) fn expire_new(&self, commands: &mut Pipeline, hints: &[Hint]) {
+        for stream in &self.streams_of(hints) {
+            commands.cmd("PEXPIRE").arg(stream).arg(self.age_millis()).arg("NX").ignore();
+        }
+    }
+
+    fn streams_of(&self, hints: &[Hint]) -> BTreeSet<String> {
+        hints.iter().map(|hint| stream(&self.prefix, &hint.provider)).collect()
+    }
+
+    fn age_millis(&self) -> u64 {
+        u64::try_from(self.hint_age.as_millis()).unwrap_or(u64::MAX)
     }
 
     /// The command that adds a hint to its provider's stream, which drops the oldest beyond [`KEPT`].
@@ -68,13 +81,13 @@ impl RedisInner {
     /// Sends commands in one round trip. On any failure the connection is replaced: after a failover the address may
     /// lead to another server.
     pub(super) async fn send<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, BrokerError> {
-        let until = Instant::now() + CONNECT_TIMEOUT;
+        let until = Instant::now() + self.link.request_timeout;
         let connection = self.slot.soon(until).await.ok_or_else(|| broken("not connected"))?;
         let mut own = MultiplexedConnection::clone(&connection);
         let failed = match timeout_at(until, commands.query_async::<T>(&mut own)).await {
             Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(error)) => LinkFailure::from(error),
-            Err(_) => LinkFailure::Broken(format!("no answer within {CONNECT_TIMEOUT:?}")),
+            Err(_) => LinkFailure::Broken(format!("no answer within {:?}", self.link.request_timeout)),
         };
         if self.slot.give_up(&connection) {
             self.link.down(Part::Sending, &failed);
@@ -84,7 +97,7 @@ impl RedisInner {
 
     /// Unblocks the blocking read of this client id.
     pub(super) async fn unblock(&self, id: i64) {
-        let until = Instant::now() + CONNECT_TIMEOUT;
+        let until = Instant::now() + self.link.request_timeout;
         let Some(connection) = self.slot.soon(until).await else { return };
         let mut own = MultiplexedConnection::clone(&connection);
         // Without permission for CLIENT UNBLOCK the read ends by its own timeout.
@@ -101,14 +114,14 @@ impl RedisInner {
     /// One connection, until it breaks.
     async fn one_connection(&self) -> Result<Infallible, LinkFailure> {
         self.clock.forget();
-        let mut connection = self.connection(Some(CONNECT_TIMEOUT)).await?;
-        soon(cmd("PING").query_async::<()>(&mut connection)).await?;
+        let mut connection = self.connection(Some(self.link.request_timeout)).await?;
+        self.soon(cmd("PING").query_async::<()>(&mut connection)).await?;
         self.slot.up(Arc::new(connection.clone()));
         self.link.up(Part::Sending);
         loop {
             tokio::select! {
                 () = self.slot.given_up() => return Err(LinkFailure::SendFailed),
-                () = sleep(HEALTH) => soon(cmd("PING").query_async::<()>(&mut connection)).await?,
+                () = sleep(HEALTH) => self.soon(cmd("PING").query_async::<()>(&mut connection)).await?,
             }
         }
     }

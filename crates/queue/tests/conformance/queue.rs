@@ -66,18 +66,22 @@ pub(crate) async fn no_more_is_received_than_was_asked_for(backend: &impl Backen
 pub(crate) async fn a_receiver_that_waits_is_woken_quickly(backend: &impl Backend) {
     const QUICK: Duration = Duration::from_millis(50);
     let (sender, receiver) = (backend.process().await, backend.process().await);
-    let mut times = Vec::new();
+    let (mut sends, mut times) = (Vec::new(), Vec::new());
     for _ in 0..50 {
         let (mut waiting, sent) = (Box::pin(receiver.receive(1)), [hint()]);
         assert!(futures::poll!(&mut waiting).is_pending());
         let began = Instant::now();
         sender.send(&sent).await;
+        sends.push(began.elapsed());
         assert_eq!(waiting.await, sent);
         times.push(began.elapsed());
     }
-    times.sort();
-    let median = times[times.len() / 2];
-    assert!(median < QUICK, "{times:?}");
+    let [send, median] = [&mut sends, &mut times].map(|times| {
+        times.sort();
+        times[times.len() / 2]
+    });
+    // On a busy machine sends are slow as well.
+    assert!(median < QUICK.max(5 * send), "{times:?}, of which for sends {sends:?}");
 }
 
 pub(crate) async fn dropping_a_pending_receive_loses_nothing(backend: &impl Backend) {

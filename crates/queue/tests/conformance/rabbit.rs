@@ -7,14 +7,14 @@ use lapin::types::AMQPValue;
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 use prompt_ledger_domain::secret::Secret;
 use prompt_ledger_queue::rabbit::{Rabbit, RabbitOptions};
-use prompt_ledger_queue::{BrokerStatus, Bus as _, Heard, Queue as _, Topic};
+use prompt_ledger_queue::{BrokerStatus, Bus as _, Heard, Queue as _, REQUEST_TIMEOUT, Topic};
 use prompt_ledger_testkit::services;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::kit::{
-    Backend, ECHO, HOURS, Process, announcement, eventually, fails_soon, hear, hint, hint_of, hints, hints_of, owned,
-    sorted, unique, within,
+    Backend, ECHO, HOURS, PATIENT, Process, announcement, eventually, fails_soon, hear, hint, hint_of, hints, hints_of,
+    owned, sorted, unique, within,
 };
 use prompt_ledger_testkit::services::Proxy;
 
@@ -65,7 +65,13 @@ pub(crate) fn open(url: &str, prefix: &str) -> Rabbit {
 }
 
 fn options(url: &str, prefix: &str, instances: &[&str]) -> RabbitOptions {
-    RabbitOptions { url: Secret::new(url), prefix: prefix.to_owned(), instances: owned(instances), hint_age: HOURS }
+    RabbitOptions {
+        url: Secret::new(url),
+        prefix: prefix.to_owned(),
+        instances: owned(instances),
+        hint_age: HOURS,
+        request_timeout: PATIENT,
+    }
 }
 
 pub(crate) async fn connected(url: &str, prefix: &str) -> Rabbit {
@@ -113,6 +119,9 @@ async fn away_and_back_it_is_found_again() {
     server.restart().await;
     within(rabbit.becomes(BrokerStatus::Connected)).await;
     // A broker that hangs delays nobody beyond the bound.
+    let options = RabbitOptions { request_timeout: REQUEST_TIMEOUT, ..options(&server.url(), "p", &[ECHO]) };
+    let rabbit = Rabbit::open(options, &CancellationToken::new()).unwrap();
+    within(rabbit.becomes(BrokerStatus::Connected)).await;
     server.pause();
     fails_soon(rabbit.send(&hints(256))).await;
     fails_soon(rabbit.announce(&[announcement()])).await;
@@ -211,20 +220,22 @@ async fn hints_that_nobody_receives_are_gone_once_they_are_too_old() {
     let sender = sender.unwrap();
     within(sender.becomes(BrokerStatus::Connected)).await;
     let (_connection, channel) = raw(&url).await;
-    let waiting = async || {
+    let queue = async || {
         let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
         let queue = format!("{prefix}.hints.v2.{ECHO}").into();
-        channel.queue_declare(queue, passive, lapin::types::FieldTable::default()).await.unwrap().message_count()
+        channel.queue_declare(queue, passive, lapin::types::FieldTable::default()).await.unwrap()
     };
     for _ in 0..2 {
         sender.send(&hints(200)).await.unwrap();
-        eventually("they are gone", async || (waiting().await == 0).then_some(())).await;
+        eventually("they are gone", async || (queue().await.message_count() == 0).then_some(())).await;
     }
     // What is received in time is there.
     let receiver = connected(&url, &prefix).await;
     let sent = hint();
     let receiving = receiver.receive(9);
     let (received, ()) = within(futures::future::join(receiving, async {
+        // It reads already: the hint lasts for a moment only.
+        eventually("a consumer", async || (queue().await.consumer_count() == 1).then_some(())).await;
         sender.send(std::slice::from_ref(&sent)).await.unwrap();
     }))
     .await;

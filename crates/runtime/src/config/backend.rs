@@ -111,7 +111,7 @@ mod tests {
             let odd = match name {
                 "DATABASE_URL" => "mysql://ada:hunter2@db/ledger",
                 "REDIS_URL" => "hunter2",
-                "DATABASE_CONNECTIONS" => "1",
+                "DATABASE_CONNECTIONS" => "12",
                 "BROKER_PREFIX" => "a b",
                 _ => return None,
             };
@@ -120,7 +120,8 @@ mod tests {
         let mut env = Env::new(&lookup);
         BackendConfig::read(&mut env);
         let said = env.finish(()).unwrap_err().to_string();
-        for name in ["DATABASE_URL: is no URL that begins with postgres://", "REDIS_URL", "DATABASE_CONNECTIONS: `1`"] {
+        for name in ["DATABASE_URL: is no URL that begins with postgres://", "REDIS_URL", "DATABASE_CONNECTIONS: `12`"]
+        {
             assert!(said.contains(name), "{said}");
         }
         assert!(said.contains("BROKER_PREFIX") && !said.contains("hunter2"), "{said}");

@@ -225,6 +225,9 @@ mod tests {
     fn a_worker_is_stopped_by_no_setting_of_the_server_and_each_by_its_own() {
         let odd = |name: &str| ["LISTEN_ADDR", "API_KEY", "DEFAULT_MODEL"].contains(&name).then(|| "odd".to_owned());
         assert!(Config::read(Process::Worker, [], odd).is_ok() && Config::read(Process::Server, [], odd).is_err());
+        let shared = |name: &str| (name == "REDISPATCH_AFTER").then(|| "10m".to_owned());
+        let worker = Config::read(Process::Worker, [], shared).unwrap();
+        assert_eq!(worker.execution.redispatch_after.as_secs(), 600, "the age of the hints that it gives back");
         let odd = |name: &str| ["LOG", "HEALTH_ADDR", "LEASE"].contains(&name).then(|| "odd".to_owned());
         for process in [Process::Server, Process::Worker] {
             assert_eq!(Config::read(process, [], odd).unwrap_err().to_string().lines().count(), 3);

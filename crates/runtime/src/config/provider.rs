@@ -217,7 +217,7 @@ mod tests {
             ("PROVIDER_AZURE_EU_TIMEOUT_IDLE", "2m"),
             ("PROVIDER_CLAUDE_KIND", "anthropic"),
             ("PROVIDER_TEST_KIND", "echo"),
-            ("PROVIDER_OPENAI_TIMEOUT_FIRST", "5m"),
+            ("PROVIDER_OPENAI_TIMEOUT_FIRST", "90s"),
             ("PROVIDER_X_SERVICE_HOST", "10.0.0.1"),
         ])
         .unwrap();
@@ -231,7 +231,7 @@ mod tests {
         let claude = &config.instances["claude"];
         assert!(!claude.is_configured() && config.instances["test"].is_configured());
         assert_eq!(claude.remedy, "set PROVIDER_CLAUDE_API_KEY or PROVIDER_CLAUDE_BASE_URL");
-        assert_eq!(config.instances["openai"].first_byte_timeout, Duration::from_secs(300));
+        assert_eq!(config.instances["openai"].first_byte_timeout, Duration::from_secs(90));
     }
 
     #[test]
@@ -293,6 +293,9 @@ mod tests {
             ),
             (&[("PROVIDER_X_KIND", "openai"), ("PROVIDER_X_PROXY", "hunter2:3128")], "PROVIDER_X_PROXY", "http URL"),
             (&[("HTTPS_PROXY", "socks5://hunter2:3128")], "HTTPS_PROXY", "http URL"),
+            // The whole call has two minutes where they count.
+            (&[("PROVIDER_OPENAI_TIMEOUT_FIRST", "5m")], "PROVIDER_OPENAI_TIMEOUT_FIRST", "100ms to 2m is possible"),
+            (&[("PROVIDER_OPENAI_TIMEOUT_IDLE", "5m")], "PROVIDER_OPENAI_TIMEOUT_IDLE", "100ms to 2m is possible"),
         ] {
             let said = read(vars).unwrap_err();
             assert!(said.starts_with(&format!("{name}: ")) && said.contains(other), "{said}");

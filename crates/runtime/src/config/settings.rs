@@ -60,10 +60,10 @@ settings! {
     MAX_WATCHERS_PER_KEY: Server, "1000", Numbers(1, 1_000_000), "watching streams of one API key at once";
     MAX_WATCHERS: Server, "20000", Numbers(1, 1_000_000), "watching streams of this server at once";
     STREAM_MAX_AGE: Server, "30m", Lengths("1s", "24h"), "when a watching stream ends, to go on elsewhere";
-    STREAM_HEARTBEAT: Server, "15s", Lengths("100ms", "1m"), "how often a watching stream sends something, at least";
+    STREAM_HEARTBEAT: Server, "15s", Lengths("100ms", "30s"), "how often a watching stream sends something, at least; clients give one up that is silent for 45s";
     STREAM_STALL_LIMIT: Server, "30s", Lengths("500ms", "1h"), "how long a watching stream may stay unread";
     DATABASE_URL: Both, "", Secret("postgres://USER:PASSWORD@HOST:PORT/DATABASE"), "where production keeps everything; one host, or a socket: postgres://USER@/DATABASE?host=/FOLDER";
-    DATABASE_CONNECTIONS: Both, "16", Numbers(12, 1_000), "connections to Postgres, at most";
+    DATABASE_CONNECTIONS: Both, "16", Numbers(13, 1_000), "connections to Postgres, at most";
     REDIS_URL: Both, "", Secret("redis:// or rediss://"), "hints go through it";
     AMQP_URL: Both, "", Secret("amqp:// or amqps://"), "hints go through it while Redis is away; a vhost of `/` or none is `%2f`";
     BROKER_PREFIX: Both, "prompt-ledger", Form("up to 64 of A-Z a-z 0-9 . _ -"), "begins the names that are used in the brokers";
@@ -71,7 +71,7 @@ settings! {
     RETRY_DELAYS: Both, "5s,30s,2m", Form("up to 10 lengths of time"), "the delay before each retry";
     LEASE: Both, "30s", Lengths("1s", "1h"), "how long a silent holder keeps an execution";
     SWEEP_INTERVAL: Both, "1s", Lengths("100ms", "1h"), "how often expired leases, and executions that are due without a hint, are looked for";
-    REDISPATCH_AFTER: Server, "10s", Lengths("100ms", "24h"), "when a submitted execution is taken without a hint; brokers keep hints for twice as long";
+    REDISPATCH_AFTER: Both, "10s", Lengths("100ms", "24h"), "when a submitted execution is taken without a hint; brokers keep hints for twice as long";
     WORKER_CONCURRENCY: Both, "64", Numbers(1, 100_000), "queued executions that one worker runs at once, or `dev`";
     OPENAI_API_KEY: Both, "", Secret("a key"), "for OpenAI, or for the base URL below";
     OPENAI_BASE_URL: Both, "", Form("an http or https URL"), "any OpenAI-compatible server, which needs no key; absent: OpenAI's";
@@ -135,14 +135,14 @@ pub(super) const CA: Setting = instance(
 pub(super) const TIMEOUT_FIRST: Setting = instance(
     "PROVIDER_<NAME>_TIMEOUT_FIRST",
     "60s",
-    Lengths("100ms", "1h"),
-    "how long the first byte of a stream may take where the request has no `timeout`",
+    Lengths("100ms", "2m"),
+    "how long the first byte of a stream may take where the request has no `timeout`; the whole call has 2m then",
 );
 pub(super) const TIMEOUT_IDLE: Setting = instance(
     "PROVIDER_<NAME>_TIMEOUT_IDLE",
     "30s",
-    Lengths("100ms", "1h"),
-    "how long a stream may then be silent where the request has no `timeout`",
+    Lengths("100ms", "2m"),
+    "how long a stream may then be silent where the request has no `timeout`; the whole call has 2m then",
 );
 pub(super) const IDLE_CONNECTIONS: Setting = instance(
     "PROVIDER_<NAME>_IDLE_CONNECTIONS",

@@ -44,4 +44,14 @@ mod tests {
         assert_eq!((config.per_key, config.per_server), (1_000, 20_000));
         assert_eq!((config.max_age, config.stall_limit), (Duration::from_secs(300), Duration::from_secs(30)));
     }
+
+    #[test]
+    fn heartbeats_come_before_a_client_gives_its_stream_up() {
+        for (heartbeat, is_good) in [("30s", true), ("31s", false), ("1m", false)] {
+            let lookup = |name: &str| (name == "STREAM_HEARTBEAT").then(|| heartbeat.to_owned());
+            let mut env = Env::new(&lookup);
+            WatchConfig::read(&mut env);
+            assert_eq!(env.finish(()).is_ok(), is_good, "{heartbeat}");
+        }
+    }
 }

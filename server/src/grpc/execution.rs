@@ -45,16 +45,13 @@ impl ExecutionApi {
         if wait > MOST_WAIT {
             return Err(Error::invalid("wait", format!("is {wait:?}; at most {} s are allowed", MOST_WAIT.as_secs())));
         }
-        let mut ended = None;
         if !wait.is_zero() {
             let until = Instant::now() + wait;
             let until = deadline.map_or(until, |deadline| until.min(deadline.stop_by));
-            ended = turn.given_away(self.service.wait_for_end(caller.project.id, id, until)).await?;
+            turn.given_away(self.service.wait_for_end(caller.project.id, id, until)).await?;
         }
-        let mut found = match ended {
-            Some(ended) => Arc::unwrap_or_clone(ended),
-            None => self.service.reader.get(caller.project.id, id).await?,
-        };
+        // With the turn: no more executions are in memory than there are turns.
+        let mut found = self.service.reader.get(caller.project.id, id).await?;
         if known::<v1::ExecutionView>("view", sent.view)? == v1::ExecutionView::Basic {
             found.texts = None;
         }
@@ -138,14 +135,14 @@ impl ExecutionApi {
         Ok(about_one(watch, (), false, deadline))
     }
 
-    pub(crate) fn watch_all(
+    pub(crate) async fn watch_all(
         &self,
         caller: &Caller,
         sent: v1::WatchExecutionsRequest,
         deadline: Option<Deadline>,
         connection: Option<SocketAddr>,
     ) -> Result<impl Stream<Item = Result<v1::ExecutionEvent>> + Send + use<>> {
-        let feed = self.service.watch_all(caller, event::wanted(caller, sent)?, connection)?;
+        let feed = self.service.watch_all(caller, event::wanted(caller, sent)?, connection).await?;
         Ok(about_all(feed, deadline))
     }
 
@@ -240,7 +237,7 @@ impl Api for ExecutionApi {
     ) -> Result<Response<Self::WatchExecutionsStream>, Status> {
         let (deadline, connection) = (request.extensions().get::<Deadline>().copied(), request.remote_addr());
         let (caller, sent) = into_parts(request)?;
-        let events = self.watch_all(&caller, sent, deadline, connection);
+        let events = self.watch_all(&caller, sent, deadline, connection).await;
         let message = |event| v1::WatchExecutionsResponse { event: Some(event) };
         respond(events.map(|events| messages(events, message)))
     }

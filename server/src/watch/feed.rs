@@ -45,7 +45,7 @@ pub(super) struct Feed {
     open: Mutex<usize>,
     opened: Notify,
     /// Whether there is a subscription: incoming events are dropped otherwise.
-    running: AtomicBool,
+    pub(super) running: AtomicBool,
     /// True while every event that becomes visible in the store is sent.
     begun: watch::Sender<bool>,
 }
@@ -108,11 +108,18 @@ impl Feed {
             while self.closes() {
                 self.opened.notified().await;
             }
+            // Nothing comes in before `begin`: what is left came in for streams that are gone, and is in the store.
+            while waiting.try_recv().is_ok() {}
             let begin = || self.begin(store);
             let begun = begin
                 .retry(ConstantBuilder::new().with_delay(POLL_INTERVAL).without_max_times())
                 .when(|_| !self.closes())
-                .notify(|error, _| tracing::warn!(cause = chain(error), "the live feed cannot begin; trying again"));
+                .notify(|error, _| {
+                    // What came in for the try that failed is in the store.
+                    self.running.store(false, Ordering::Relaxed);
+                    while waiting.try_recv().is_ok() {}
+                    tracing::warn!(cause = chain(error), "the live feed cannot begin; trying again");
+                });
             let Ok((mut since, mut seen)) = begun.await else { continue };
             let mut ticks = interval(POLL_INTERVAL);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

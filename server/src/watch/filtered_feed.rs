@@ -5,10 +5,13 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::stream::{self, BoxStream, StreamExt as _};
 use prompt_ledger_domain::execution::{Event, Execution, ExecutionTexts, Status};
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
-use prompt_ledger_domain::{Result, Timestamp};
+use prompt_ledger_domain::{Error, Result, Timestamp};
 use prompt_ledger_store::{EventLog, ExecutionFilter, ListPosition, Walked};
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::feed::{FeedEvent, FeedSubscription, OVERLAP};
 use super::stream_limits::{StreamEnd, StreamSlot};
@@ -72,7 +75,9 @@ impl FeedMessage {
 
 pub struct FilteredFeed {
     slot: StreamSlot,
-    read: FeedRead,
+    /// The clock of events when the feed began, and when that was here.
+    began: (Timestamp, Instant),
+    messages: BoxStream<'static, Result<FeedMessage>>,
     ended: bool,
 }
 
@@ -93,8 +98,30 @@ struct Backlog {
     /// Executions to read next.
     ids: VecDeque<ExecutionId>,
     step: Option<BacklogStep>,
-    /// Executions whose snapshots were sent.
-    sent: HashSet<ExecutionId>,
+    sent: SentLately,
+}
+
+/// Snapshots that were sent lately. An older one may be sent again: readers drop it by its sequence.
+#[derive(Default)]
+struct SentLately {
+    now: HashSet<ExecutionId>,
+    before: HashSet<ExecutionId>,
+}
+
+impl SentLately {
+    /// The most executions that a generation has; two generations are kept.
+    const MOST: usize = 64 * 1024;
+
+    fn has(&self, id: ExecutionId) -> bool {
+        self.now.contains(&id) || self.before.contains(&id)
+    }
+
+    fn add(&mut self, id: ExecutionId) {
+        if self.now.len() >= Self::MOST {
+            self.before = std::mem::take(&mut self.now);
+        }
+        self.now.insert(id);
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -124,15 +151,36 @@ impl FeedFilter {
 }
 
 impl FilteredFeed {
-    pub(super) fn new(store: Arc<dyn EventLog>, feed: FeedSubscription, filter: FeedFilter, slot: StreamSlot) -> Self {
-        let backlog = Backlog { ids: VecDeque::new(), step: Some(BacklogStep::Unfinished(None)), sent: HashSet::new() };
+    /// `clock` is the store's, as it is now.
+    pub(super) fn new(
+        store: Arc<dyn EventLog>,
+        feed: FeedSubscription,
+        filter: FeedFilter,
+        slot: StreamSlot,
+        clock: Timestamp,
+    ) -> Self {
+        let step = Some(BacklogStep::Unfinished(None));
+        let backlog = Some(Backlog { ids: VecDeque::new(), step, sent: SentLately::default() });
         let (ready, meanwhile) = (VecDeque::new(), VecDeque::new());
-        Self { slot, read: FeedRead { store, feed, filter, ready, backlog: Some(backlog), meanwhile }, ended: false }
+        let read = FeedRead { store, feed, filter, ready, backlog, meanwhile };
+        // What is under way goes on where a heartbeat comes in between.
+        let messages = stream::unfold(read, |mut read| async move {
+            let next = read.next().await;
+            Some((next, read))
+        });
+        Self { slot, began: (clock, Instant::now()), messages: messages.boxed(), ended: false }
     }
 
     #[must_use]
     pub fn slot(&self) -> &StreamSlot {
         &self.slot
+    }
+
+    /// The present time by the clock that the times of events are taken from.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        let (clock, began) = self.began;
+        clock.after(began.elapsed())
     }
 
     /// The next message, once there is one; absent after an error.
@@ -149,8 +197,7 @@ impl FilteredFeed {
                     None => Ok(FeedMessage::Heartbeat),
                     Some(ending) => Err(ending.error()),
                 },
-                // Dropped half way it loses nothing.
-                message = self.read.next() => message,
+                message = self.messages.next() => message?,
             },
         };
         match &next {
@@ -162,6 +209,16 @@ impl FilteredFeed {
 }
 
 impl FeedRead {
+    /// Reads in a task of its own, which ends with the stream: one whose peer does not read is not polled, and would keep its
+    /// connection to the database.
+    async fn ask<T, F>(&self, read: impl FnOnce(Arc<dyn EventLog>) -> F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        AbortOnDropHandle::new(tokio::spawn(read(Arc::clone(&self.store)))).await.map_err(Error::internal)?
+    }
+
     async fn next(&mut self) -> Result<FeedMessage> {
         loop {
             if let Some(message) = self.ready.pop_front() {
@@ -204,7 +261,10 @@ impl FeedRead {
             (false, _) => None,
             (true, false) => Some(Arc::clone(execution)),
             // Texts are read for each stream alone: shared events carry none.
-            (true, true) => self.store.whole(&[execution.id], true).await?.pop().map(Arc::new),
+            (true, true) => {
+                let id = execution.id;
+                self.ask(move |store| async move { store.whole(&[id], true).await }).await?.pop().map(Arc::new)
+            }
         };
         Ok(Some(FeedMessage::Changed {
             id: execution.id,
@@ -214,8 +274,7 @@ impl FeedRead {
         }))
     }
 
-    /// Reads some more of the snapshots. State changes only after the last await, so that nothing is lost when this is
-    /// dropped.
+    /// Reads some more of the snapshots.
     async fn read(&mut self) -> Result<()> {
         let Some(backlog) = &self.backlog else { return Ok(()) };
         let at_once = if self.filter.texts { WITH_TEXTS_AT_ONCE } else { EXECUTIONS_AT_ONCE };
@@ -232,7 +291,7 @@ impl FeedRead {
             };
             if let Some(backlog) = &mut self.backlog {
                 let mut seen = HashSet::new();
-                let new = found.into_iter().filter(|id| !backlog.sent.contains(id) && seen.insert(*id));
+                let new = found.into_iter().filter(|id| !backlog.sent.has(*id) && seen.insert(*id));
                 backlog.ids.extend(new);
                 backlog.step = next;
             }
@@ -241,12 +300,13 @@ impl FeedRead {
         // The events before the executions: a state that is newer than its sequence is sent again, an older one would
         // be lost.
         let cursors: Vec<_> = ids.iter().map(|id| (*id, 0)).collect();
-        let changes = self.store.events_after(&cursors).await?;
-        let mut executions = self.store.whole(&ids, false).await?;
+        let changes = self.ask(move |store| async move { store.events_after(&cursors).await }).await?;
+        let wanted = ids.clone();
+        let mut executions = self.ask(move |store| async move { store.whole(&wanted, false).await }).await?;
         executions.retain(|execution| self.filter.matches(execution));
         if self.filter.texts {
             let matching: Vec<_> = executions.iter().map(|execution| execution.id).collect();
-            executions = self.store.whole(&matching, true).await?;
+            executions = self.ask(move |store| async move { store.whole(&matching, true).await }).await?;
         }
         let Some(backlog) = &mut self.backlog else { return Ok(()) };
         backlog.ids.drain(..ids.len());
@@ -256,7 +316,7 @@ impl FeedRead {
             let since = |event: &&Event| self.filter.since.is_some_and(|since| event.at >= since.before(OVERLAP));
             let lately = events().filter(since).any(|event| self.filter.wants_event(event));
             if lately || self.filter.wants(execution.status) {
-                backlog.sent.insert(execution.id);
+                backlog.sent.add(execution.id);
                 self.ready.push_back(FeedMessage::Snapshot(Arc::new(execution), through));
             }
         }
@@ -277,7 +337,11 @@ impl FeedRead {
                     statuses,
                     ..ExecutionFilter::default()
                 };
-                self.store.list(self.filter.project, &filter, before, EXECUTIONS_AT_ONCE, false).await?
+                let project = self.filter.project;
+                let list = move |store: Arc<dyn EventLog>| async move {
+                    store.list(project, &filter, before, EXECUTIONS_AT_ONCE, false).await
+                };
+                self.ask(list).await?
             }
         };
         let full = page.rows.last().filter(|_| page.rows.len() == EXECUTIONS_AT_ONCE);
@@ -286,7 +350,7 @@ impl FeedRead {
             (Some(on), _) => Some(BacklogStep::Unfinished(Some(on))),
             (None, None) => None,
             (None, Some(since)) => {
-                let end = self.store.clock().await?.after(OVERLAP);
+                let end = self.ask(|store| async move { store.clock().await }).await?.after(OVERLAP);
                 Some(BacklogStep::Changed { start: since.before(OVERLAP), end, span: SPAN })
             }
         };
@@ -304,7 +368,9 @@ impl FeedRead {
             return Ok((Vec::new(), None));
         }
         let until = start.after(span).min(end);
-        let changes = self.store.events_between(start, until, CHANGES_AT_ONCE).await?;
+        let between =
+            move |store: Arc<dyn EventLog>| async move { store.events_between(start, until, CHANGES_AT_ONCE).await };
+        let changes = self.ask(between).await?;
         let next = match changes.last() {
             Some(last) if changes.len() == CHANGES_AT_ONCE && last.event.at > start => {
                 BacklogStep::Changed { start: last.event.at, end, span: SPAN }
@@ -318,3 +384,6 @@ impl FeedRead {
         Ok((changes.into_iter().map(|change| change.id).collect(), Some(next)))
     }
 }
+
+#[cfg(test)]
+mod tests;

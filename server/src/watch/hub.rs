@@ -78,13 +78,14 @@ impl Hub {
         Watch::new(subscription, slot, 0)
     }
 
-    #[must_use]
-    pub fn filtered(&self, filter: FeedFilter, slot: StreamSlot) -> FilteredFeed {
-        FilteredFeed::new(Arc::clone(&self.store), self.feed.subscribe(), filter, slot)
+    /// Watches all executions that match.
+    pub async fn filtered(&self, filter: FeedFilter, slot: StreamSlot) -> Result<FilteredFeed> {
+        let clock = self.store.clock().await?;
+        Ok(FilteredFeed::new(Arc::clone(&self.store), self.feed.subscribe(), filter, slot, clock))
     }
 
-    /// Waits for an execution's end, and returns the execution. EXECUTION_NOT_FOUND.
-    pub async fn end_of(&self, project: ProjectId, id: ExecutionId) -> Result<Arc<Execution>> {
+    /// Waits until an execution has ended; reads nothing but its events. EXECUTION_NOT_FOUND.
+    pub async fn over(&self, project: ProjectId, id: ExecutionId) -> Result<()> {
         let subscription = self.timelines.subscribe(id, false);
         self.catch_up(&subscription, project, 0).await?;
         let timeline = &subscription.timeline;
@@ -92,8 +93,8 @@ impl Hub {
             let changed = timeline.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            if let Some(execution) = timeline.known().finished() {
-                return Ok(Arc::clone(execution));
+            if timeline.known().is_over() {
+                return Ok(());
             }
             changed.await;
         }
@@ -104,7 +105,8 @@ impl Hub {
         let Some(timeline) = self.find(id) else { return };
         timeline.driven_here.store(false, Ordering::Relaxed);
         match ended {
-            Some(execution) => timeline.ended(Arc::new(execution.clone())),
+            Some(execution) if timeline.is_read() => timeline.ended(Arc::new(execution.clone())),
+            Some(_) => {}
             None => self.read_soon(&timeline),
         }
     }
@@ -128,7 +130,7 @@ impl Hub {
         if cursor > through {
             return Err(Error::sequence_ahead(timeline.id, cursor, through));
         }
-        if timeline.known().lacks_its_end() {
+        if subscription.reads && timeline.known().lacks_its_end() {
             self.read_ends(std::slice::from_ref(timeline)).await?;
         }
         self.ask_for_text(timeline);
@@ -179,7 +181,7 @@ impl Hub {
                 }
             }
         }
-        let lacking: Vec<_> = over.into_iter().filter(|one| one.known().lacks_its_end()).collect();
+        let lacking: Vec<_> = over.into_iter().filter(|one| one.is_read() && one.known().lacks_its_end()).collect();
         self.read_ends(&lacking).await
     }
 

@@ -3,7 +3,8 @@
 //! that a change for a thousand streams is read once; a stream itself holds nothing.
 //!
 //! Reads run in tasks of their own: a stream whose peer does not read is not polled, and a lane or a connection to the database
-//! that such a stream held would be held up with it.
+//! that such a stream held would be held up with it. A heartbeat that comes meanwhile drops the stream's wait and not the read,
+//! and the next try finds what it read.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -16,7 +17,6 @@ use prompt_ledger_domain::prompt::{Prompt, Version};
 use prompt_ledger_domain::{Error, Reason, Result, limits};
 use prompt_ledger_store::{ChangedPrompt, RegistryFeed};
 use tokio::time::Instant;
-use tokio_util::task::AbortOnDropHandle;
 
 use super::held_reads::HeldReads;
 
@@ -337,9 +337,9 @@ fn no_answer() -> Error {
     Error::new(Reason::StoreUnavailable, "the database does not answer; try again").retry_after(RETRY_AFTER)
 }
 
-/// Runs a read in a task of its own, which ends with its reader.
+/// Runs a read in a task of its own, which goes on where its reader is dropped: what it reads is kept.
 async fn apart<T: Send + 'static>(read: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
-    AbortOnDropHandle::new(tokio::spawn(read)).await.map_err(Error::internal)?
+    tokio::spawn(read).await.map_err(Error::internal)?
 }
 
 /// The numbers of the versions that a state has: the active one first, then those that labels point at.

@@ -107,7 +107,7 @@ impl PromptWatch {
                 let waited = tokio::select! {
                     biased;
                     ending = self.slot.waits() => Err(ending),
-                    // Dropped half way it loses nothing.
+                    // Dropped half way it loses nothing, and its read goes on.
                     event = self.walk.next() => Ok(event),
                 };
                 match waited {

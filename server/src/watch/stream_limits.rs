@@ -10,7 +10,7 @@ use prompt_ledger_domain::{Error, Reason, Result};
 use prompt_ledger_observe::{LevelHold, serving};
 use prompt_ledger_runtime::config::WatchConfig;
 use tokio::task::coop::consume_budget;
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::timeline::Subscription;
@@ -44,7 +44,7 @@ struct StreamActivity {
     /// Streams of one connection share its flow-control window; absent where it is unknown.
     connection: Option<SocketAddr>,
     /// When it was last polled, in milliseconds since `began`. A stream that is read is polled after each message, and
-    /// while it waits at least once per stall limit.
+    /// while it waits at least twice per stall limit.
     polled: AtomicU64,
     /// About how many bytes its last message took.
     bytes: AtomicUsize,
@@ -147,10 +147,18 @@ impl StreamLimits {
     /// Expels streams that are not read, until `stop`; they end at their next poll.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let limit = self.config.stall_limit;
-        let mut ticks = tokio::time::interval((limit / 4).min(Duration::from_secs(1)));
+        let interval = (limit / 4).min(Duration::from_secs(1));
+        let mut ticks = tokio::time::interval(interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut looked, mut is_skipped) = (Instant::now(), false);
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-            // Twice the limit: a stream that waits is polled only once per limit.
-            let too_long = u64::try_from(2 * limit.as_millis()).unwrap_or(u64::MAX);
+            // After a pause of the whole process streams that are read have not been polled either: they are by the next look.
+            is_skipped = !is_skipped && looked.elapsed() > 2 * interval;
+            looked = Instant::now();
+            if is_skipped {
+                continue;
+            }
+            let too_long = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
             self.expel(self.now().saturating_sub(too_long));
         }
     }
@@ -252,8 +260,8 @@ impl StreamSlot {
         };
         tokio::pin!(drained);
         loop {
-            // However long it waits, it is polled once per stall limit, which shows that it is read.
-            let wake = self.beat.min(Instant::now() + self.limits.config.stall_limit);
+            // However long it waits, it is polled twice per stall limit, which shows that it is read.
+            let wake = self.beat.min(Instant::now() + self.limits.config.stall_limit / 2);
             let wake = self.end.map_or(wake, |end| end.min(wake));
             tokio::select! {
                 biased;

@@ -14,10 +14,10 @@ use tokio::sync::Notify;
 pub(super) struct Timeline {
     pub(super) id: ExecutionId,
     known: Mutex<KnownEvents>,
-    /// Notified when there is something new to send.
+    /// Notified when something new is known.
     pub(super) changed: Notify,
     subscriptions: AtomicUsize,
-    /// How many of the subscriptions read its text.
+    /// How many of the subscriptions read its text, and the execution as it ended.
     readers: AtomicUsize,
     /// This process drives it, and reports its end by `Hub::drove`.
     pub(super) driven_here: AtomicBool,
@@ -34,7 +34,8 @@ impl TimelineMap {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Subscribes to an execution, which need not exist yet; with `reads`, to its text too.
+    /// Subscribes to an execution, which need not exist yet: to its events, and with `reads` to its text and to the
+    /// execution as it ended.
     pub(super) fn subscribe(self: &Arc<Self>, id: ExecutionId, reads: bool) -> Subscription {
         let mut timelines = self.lock();
         let timeline = Arc::clone(timelines.entry(id).or_insert_with(|| Arc::new(Timeline::new(id))));
@@ -50,7 +51,7 @@ impl TimelineMap {
 pub(super) struct Subscription {
     timelines: Arc<TimelineMap>,
     pub(super) timeline: Arc<Timeline>,
-    reads: bool,
+    pub(super) reads: bool,
 }
 
 impl Drop for Subscription {
@@ -84,12 +85,8 @@ impl Timeline {
     }
 
     pub(super) fn happened(&self, event: Event) -> TimelineUpdate {
-        let mut known = self.known();
-        let update = known.happened(event);
-        // The last event is sent only together with the execution as it ended.
-        let whole = !known.lacks_its_end();
-        drop(known);
-        if update == TimelineUpdate::New && whole {
+        let update = self.known().happened(event);
+        if update == TimelineUpdate::New {
             self.changed.notify_waiters();
         }
         update

@@ -22,6 +22,7 @@ pub fn message(id: ExecutionId, message: WatchMessage, reused: bool) -> v1::Exec
     match message {
         WatchMessage::Snapshot { status: stands, attempt, through } => unnumbered(
             id,
+            now(),
             Kind::Snapshot(v1::ExecutionSnapshot {
                 status: status(stands).into(),
                 attempt,
@@ -34,25 +35,28 @@ pub fn message(id: ExecutionId, message: WatchMessage, reused: bool) -> v1::Exec
         WatchMessage::Text { attempt, offset, text } => {
             // A text is at most 500 KB long.
             let offset = i32::try_from(offset).unwrap_or(i32::MAX);
-            unnumbered(id, Kind::TextDelta(v1::ExecutionTextDelta { attempt, offset, text }))
+            unnumbered(id, now(), Kind::TextDelta(v1::ExecutionTextDelta { attempt, offset, text }))
         }
         WatchMessage::ToolCall(attempt, CallPiece { index, offset, id: call_id, name, arguments, .. }) => {
             // All arguments together are at most 500 KB long.
             let [index, offset] = [index, offset].map(|count| i32::try_from(count).unwrap_or(i32::MAX));
             let delta = v1::ExecutionToolCallDelta { attempt, index, offset, id: call_id, name, arguments };
-            unnumbered(id, Kind::ToolCallDelta(delta))
+            unnumbered(id, now(), Kind::ToolCallDelta(delta))
         }
         WatchMessage::Heartbeat(through_sequence) => {
-            unnumbered(id, Kind::Heartbeat(v1::ExecutionHeartbeat { through_sequence }))
+            unnumbered(id, now(), Kind::Heartbeat(v1::ExecutionHeartbeat { through_sequence }))
         }
     }
 }
 
+/// A message about many executions. `at`: the present time by the clock of their events, which messages get that have no
+/// time of their own: the caller goes on from either.
 #[must_use]
-pub fn feed(message: FeedMessage) -> v1::ExecutionEvent {
+pub fn feed(message: FeedMessage, at: Timestamp) -> v1::ExecutionEvent {
     match message {
         FeedMessage::Snapshot(stands, through_sequence) => unnumbered(
             stands.id,
+            at,
             Kind::Snapshot(v1::ExecutionSnapshot {
                 status: status(stands.status).into(),
                 attempt: stands.attempts,
@@ -62,8 +66,8 @@ pub fn feed(message: FeedMessage) -> v1::ExecutionEvent {
             }),
         ),
         FeedMessage::Changed { id, prompt_name, event, ended } => changed(id, prompt_name, event, ended),
-        FeedMessage::Synced => of_none(Kind::Synced(v1::ExecutionsSynced {})),
-        FeedMessage::Heartbeat => of_none(Kind::Heartbeat(v1::ExecutionHeartbeat { through_sequence: 0 })),
+        FeedMessage::Synced => of_none(at, Kind::Synced(v1::ExecutionsSynced {})),
+        FeedMessage::Heartbeat => of_none(at, Kind::Heartbeat(v1::ExecutionHeartbeat { through_sequence: 0 })),
     }
 }
 
@@ -95,12 +99,12 @@ fn whole(shared: Arc<domain::Execution>) -> v1::Execution {
     execution(Arc::unwrap_or_clone(shared))
 }
 
-fn unnumbered(id: ExecutionId, kind: Kind) -> v1::ExecutionEvent {
-    v1::ExecutionEvent { execution_id: id.to_string(), ..of_none(kind) }
+fn unnumbered(id: ExecutionId, at: Timestamp, kind: Kind) -> v1::ExecutionEvent {
+    v1::ExecutionEvent { execution_id: id.to_string(), ..of_none(at, kind) }
 }
 
-fn of_none(kind: Kind) -> v1::ExecutionEvent {
-    let at = Some(timestamp(now()));
+fn of_none(at: Timestamp, kind: Kind) -> v1::ExecutionEvent {
+    let at = Some(timestamp(at));
     v1::ExecutionEvent { execution_id: String::new(), sequence: 0, at, terminal: false, kind: Some(kind) }
 }
 

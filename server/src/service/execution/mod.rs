@@ -80,12 +80,16 @@ impl ExecutionService {
         let (project, reused) = (caller.project.id, started.reused);
         let execution = match started.execution {
             Some(execution) => execution,
-            None if reused => tokio::select! {
-                ended = self.hub.end_of(project, started.id) => Arc::unwrap_or_clone(ended?),
-                // Repeated on another server, the same call finds the execution by its key.
-                drained = self.streams.drained() => return Err(drained),
-            },
-            None => self.reader.get(project, started.id).await?,
+            None => {
+                if reused {
+                    tokio::select! {
+                        over = self.hub.over(project, started.id) => over?,
+                        // Repeated on another server, the same call finds the execution by its key.
+                        drained = self.streams.drained() => return Err(drained),
+                    }
+                }
+                self.reader.get(project, started.id).await?
+            }
         };
         Ok(Ran { execution, reused })
     }
@@ -127,14 +131,14 @@ impl ExecutionService {
     }
 
     /// Watches all executions that match; TOO_MANY_WATCHERS beyond the limits on streams.
-    pub fn watch_all(
+    pub async fn watch_all(
         &self,
         caller: &Caller,
         filter: FeedFilter,
         connection: Option<SocketAddr>,
     ) -> Result<FilteredFeed> {
-        check_names(&filter.prompt_name, &filter.environment)?;
-        Ok(self.hub.filtered(filter, self.streams.admit(caller.key, connection)?))
+        check_filter(&filter.prompt_name, &filter.environment, &filter.correlation_id)?;
+        self.hub.filtered(filter, self.streams.admit(caller.key, connection)?).await
     }
 
     /// Requests an execution's cancellation, and returns the execution once the request is durable.
@@ -176,7 +180,7 @@ impl ExecutionService {
         limit: usize,
         texts: bool,
     ) -> Result<Walked<Execution, ListPosition>> {
-        check_names(&filter.prompt_name, &filter.environment)?;
+        check_filter(&filter.prompt_name, &filter.environment, &filter.correlation_id)?;
         if filter.version_number.is_some() && filter.prompt_name.is_empty() {
             return Err(Error::invalid("version_number", "needs prompt_name: versions are numbered per prompt"));
         }
@@ -184,12 +188,13 @@ impl ExecutionService {
     }
 }
 
-/// INVALID_FIELD where one of these filters is no name; empty ones match all.
-fn check_names(prompt_name: &str, environment: &str) -> Result<()> {
+/// INVALID_FIELD where one of these filters is no name, or no correlation id; empty ones match all.
+fn check_filter(prompt_name: &str, environment: &str, correlation_id: &str) -> Result<()> {
     for (field, name) in [("prompt_name", prompt_name), ("environment", environment)] {
         if !name.is_empty() {
             Name::parse(field, name)?;
         }
     }
+    field::text("correlation_id", correlation_id.to_owned(), limits::SHORT_TEXT_BYTES)?;
     Ok(())
 }

@@ -25,8 +25,9 @@ use crate::service::Caller;
 use crate::service::access::Unconfirmed;
 use crate::watch::Watch;
 
-/// How often a request is resolved in all, where the registry changes before it is recorded.
-const RESOLVE_TRIES: usize = 5;
+/// How often a request is resolved in all, where the registry changes before it is recorded: more often than writers who
+/// take turns change one prompt within a call.
+const RESOLVE_TRIES: usize = 64;
 
 pub(super) struct Started {
     pub(super) id: ExecutionId,
@@ -189,8 +190,9 @@ impl ExecutionService {
                     }
                     observe::recorded(ExecutionMode::Async);
                     providers.note_queued(&asked.model.provider);
-                    hints.push(Hint { execution_id: id, attempt: 1, provider: asked.model.provider.as_str().into() });
+                    // Before the hint, so that no worker of this process tells first that it runs.
                     publisher.changed(id, event);
+                    hints.push(Hint { execution_id: id, attempt: 1, provider: asked.model.provider.as_str().into() });
                     let queued = Execution::begun(asked, version, ExecutionMode::Async, event);
                     Recorded::New(Started::recorded(id, Some(queued)))
                 }

@@ -85,6 +85,48 @@ async fn who_does_not_read_is_expelled_and_the_heaviest_first_where_a_whole_conn
     assert_eq!(second.each_ref().map(slow), [false, true, true]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn after_a_pause_of_the_process_streams_are_polled_before_one_is_expelled() {
+    let (streams, stop) = streams(9, 9);
+    tokio::spawn(Arc::clone(&streams).run(stop.clone()));
+    let (read, unread) = (streams.admit(1, connection(1)).unwrap(), streams.admit(1, connection(1)).unwrap());
+    let expelled = || [&read, &unread].map(|slot| slot.activity.expelled.load(Ordering::Relaxed));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    // Longer than a stream may go unread, in one step.
+    tokio::time::advance(Duration::from_secs(60)).await;
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(expelled(), [false, false]);
+    read.activity.polled.store(streams.now(), Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(expelled(), [false, true]);
+    stop.cancel();
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_not_polled_is_expelled_after_the_limit_and_who_waits_is_not() {
+    let (streams, stop) = streams(9, 9);
+    tokio::spawn(Arc::clone(&streams).run(stop.clone()));
+    let (unread, mut read) = (streams.admit(1, connection(1)).unwrap(), streams.admit(1, connection(2)).unwrap());
+    let (began, marks) = (Instant::now(), read.read_marker());
+    let mut is_unread_expelled = None;
+    while began.elapsed() < Duration::from_secs(60) {
+        let mut waits = pin!(read.waits());
+        let ending = std::future::poll_fn(|cx| {
+            marks();
+            if began.elapsed() >= Duration::from_secs(6) {
+                is_unread_expelled.get_or_insert_with(|| unread.check().is_err());
+            }
+            waits.as_mut().poll(cx)
+        });
+        assert_eq!(ending.await, None);
+    }
+    assert_eq!(is_unread_expelled, Some(true));
+    read.check().unwrap();
+    stop.cancel();
+}
+
 #[tokio::test]
 async fn a_turn_is_a_few_messages_or_some_bytes() {
     for (bytes, most) in [(0, 8), (1_024, 6), (16 * 1_024, 1), (1024 * 1024, 1)] {

@@ -1,11 +1,11 @@
-//! Ends executions that are past their expiry, and ends or requeues those whose lease ran out. After a start or an
-//! outage nothing expires for one lease, so that every live holder can first renew its lease or write the end that it
-//! could not write. Every server sweeps; together they have the effect of one. Also forgets, once a minute, the
+//! Ends executions that are past their expiry, and ends or requeues those whose lease ran out. After a start, an outage or a
+//! sleep of the machine nothing expires for one lease, so that every live holder can first renew its lease or write the end
+//! that it could not write. Every server sweeps; together they have the effect of one. Also forgets, once a minute, the
 //! processes that told of themselves long ago.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use prompt_ledger_domain::Result;
 use prompt_ledger_domain::cause::chain;
@@ -30,18 +30,31 @@ pub struct Sweeper {
     pub interval: Duration,
 }
 
-/// When expiring is allowed: not within one lease of a start, of an outage of more than half a lease, or of a failure
-/// to expire, because holders may have failed to renew for the same reason.
+/// When expiring is allowed: not within one lease of a start, of an outage of more than half a lease, of a failure
+/// to expire, or of a sleep of the machine or a step of its clock by more than half a lease, because holders may have failed
+/// to renew for the same reason.
 #[derive(Debug)]
 struct Caution {
     lease: Duration,
+    /// Both clocks at the last look. A lease of SQLite ends by the wall clock, which goes on while the machine sleeps; what
+    /// renews it goes by the other one, which stands still.
+    looked: (Instant, SystemTime),
     seen: Instant,
     quiet_until: Instant,
 }
 
 impl Caution {
-    fn new(lease: Duration, now: Instant) -> Self {
-        Self { lease, seen: now, quiet_until: now + lease }
+    fn new(lease: Duration, now: Instant, wall: SystemTime) -> Self {
+        Self { lease, looked: (now, wall), seen: now, quiet_until: now + lease }
+    }
+
+    /// Notes both clocks, before each sweep.
+    fn looks(&mut self, now: Instant, wall: SystemTime) {
+        let (last, last_wall) = std::mem::replace(&mut self.looked, (now, wall));
+        let by_wall = wall.duration_since(last_wall).unwrap_or_default();
+        if by_wall.saturating_sub(now.saturating_duration_since(last)) > self.lease / 2 {
+            self.quiet_until = now + self.lease;
+        }
     }
 
     /// Notes a successful read of the store.
@@ -64,7 +77,7 @@ impl Caution {
 
 impl Sweeper {
     pub async fn run(self, stop: CancellationToken) {
-        let mut caution = Caution::new(self.lease, Instant::now());
+        let mut caution = Caution::new(self.lease, Instant::now(), SystemTime::now());
         let mut ticks = tokio::time::interval(self.interval.min(self.lease / 4));
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut forgotten = Instant::now();
@@ -83,6 +96,7 @@ impl Sweeper {
     }
 
     async fn sweep(&self, caution: &mut Caution) -> Result<()> {
+        caution.looks(Instant::now(), SystemTime::now());
         if !caution.may_expire(Instant::now()) {
             self.store.ping().await?;
             caution.seen(Instant::now());
@@ -158,7 +172,7 @@ mod tests {
     fn nothing_is_expired_for_one_lease_after_a_start_or_an_outage() {
         let (lease, start) = (Duration::from_secs(30), Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
-        let mut caution = Caution::new(lease, start);
+        let mut caution = Caution::new(lease, start, SystemTime::now());
         for second in [0, 10, 20, 29] {
             caution.seen(at(second));
             assert!(!caution.may_expire(at(second)));
@@ -177,5 +191,29 @@ mod tests {
             assert!(!caution.may_expire(at(second)), "reads go well; writes may not have");
         }
         assert!(caution.may_expire(at(107)));
+    }
+
+    #[test]
+    fn nothing_is_expired_for_one_lease_after_the_machine_slept_or_its_clock_was_set() {
+        let (lease, start, began) = (Duration::from_secs(30), Instant::now(), SystemTime::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let wall = |seconds| began + Duration::from_secs(seconds);
+        let mut caution = Caution::new(lease, start, began);
+        for second in [10, 20, 30] {
+            caution.looks(at(second), wall(second));
+            caution.seen(at(second));
+        }
+        assert!(caution.may_expire(at(30)));
+        caution.looks(at(31), wall(91));
+        assert!(!caution.may_expire(at(31)));
+        for second in [32, 45, 60] {
+            caution.looks(at(second), wall(second + 60));
+            caution.seen(at(second));
+            assert!(!caution.may_expire(at(second)));
+        }
+        caution.looks(at(61), wall(121));
+        assert!(caution.may_expire(at(61)));
+        caution.looks(at(62), wall(0));
+        assert!(caution.may_expire(at(62)), "a clock that is set back makes leases longer");
     }
 }

@@ -61,7 +61,7 @@ pub(crate) async fn run(config: &Config) -> Result<(), StartError> {
     let asked = until_asked(&mut signals, &mut tasks).await;
     let (began, grace) = (Instant::now(), config.server.shutdown_grace);
     if let Some(health) = health {
-        health.serving(false).await;
+        health.drain().await;
     }
     tracing::info!(
         wait = ?(grace - abort_before_end(grace)),
@@ -77,14 +77,16 @@ pub(crate) async fn run(config: &Config) -> Result<(), StartError> {
     let left = async {
         // `stop` ends the attempts whose writes are still being retried; they log what is lost.
         let _ = timeout(GIVING_UP, engine.running.wait()).await;
-        tasks.stop(Instant::now() + GIVING_UP).await;
-        engine.announcements.close().await;
-        brokers.connections.close().await;
-        store.close().await;
+        let closing = async {
+            tasks.stop(Instant::now() + GIVING_UP).await;
+            engine.announcements.close().await;
+            brokers.connections.close().await;
+            store.close().await;
+        };
+        // Beside the others, which may take all that is left; what is lost has been counted.
+        tokio::join!(closing, observer.close());
     };
     let _ = timeout_at(end, left).await;
-    // Has a bound of its own.
-    observer.close().await;
     tracing::info!(took = ?began.elapsed(), "shut down");
     asked
 }

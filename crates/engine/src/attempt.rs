@@ -180,7 +180,7 @@ impl Runner {
             let (ended, after) = match outcome {
                 Outcome::Finish(finish) => return self.finish(&job, fence, finish, bounds.sent).await,
                 Outcome::Requeue(requeue) => {
-                    self.requeue(&job, fence, requeue).await?;
+                    self.requeue(&job, fence, requeue, bounds.sent).await?;
                     return Ok(None);
                 }
                 Outcome::Leave => {
@@ -191,7 +191,7 @@ impl Runner {
             };
             used = used.plus(ended.usage);
             let why = ended.error_type;
-            let Some(sent) = self.retry(fence, ended, after).await? else { return Ok(None) };
+            let Some(sent) = self.retry(&job, fence, ended, after, bounds.sent).await? else { return Ok(None) };
             observe::retried(why);
             fence.attempt += 1;
             lease = self.heartbeat.hold(fence, sent);
@@ -213,8 +213,15 @@ impl Runner {
 
     /// Starts the next attempt of a sync execution. Returns when the successful write was sent, or `None` where the
     /// execution is over. Where the answer to a write was lost, the repeat finds nothing to change, and the attempt
-    /// that runs under our claim id decides.
-    async fn retry(&self, fence: Fence, ended: Ended, after: Duration) -> Result<Option<Instant>> {
+    /// that runs under our claim id decides. `began` is as in [`Self::finish`].
+    async fn retry(
+        &self,
+        job: &Job,
+        fence: Fence,
+        ended: Ended,
+        after: Duration,
+        began: Instant,
+    ) -> Result<Option<Instant>> {
         let (holder, first) = (self.holder(), Instant::now());
         let write = || async {
             let sent = Instant::now();
@@ -223,6 +230,9 @@ impl Runner {
         match until_written(fence, &self.stop, write).await? {
             (Some(event), sent) => {
                 self.publisher.changed(fence.id, event);
+                if event.to.is_terminal() {
+                    report::settled(job, ended, event, began);
+                }
                 Ok((event.to == Status::Running).then_some(sent))
             }
             (None, _) => {
@@ -232,12 +242,16 @@ impl Runner {
         }
     }
 
-    /// Puts an async execution back into the queue. Where the answer to a write was lost, the repeat changes nothing.
-    async fn requeue(&self, job: &Job, fence: Fence, requeue: Requeue) -> Result<()> {
+    /// Puts an async execution back into the queue. Where the answer to a write was lost, the repeat changes nothing. `began`
+    /// is as in [`Self::finish`].
+    async fn requeue(&self, job: &Job, fence: Fence, requeue: Requeue, began: Instant) -> Result<()> {
         let write = || self.store.requeue(fence, requeue.clone());
         if let Some(event) = until_written(fence, &self.stop, write).await? {
             self.publisher.changed(fence.id, event);
-            report::requeued(job, &requeue, event);
+            match event.to.is_terminal() {
+                true => report::settled(job, requeue.ended, event, began),
+                false => report::requeued(job, &requeue, event),
+            }
         }
         Ok(())
     }

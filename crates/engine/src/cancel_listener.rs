@@ -21,33 +21,51 @@ pub struct CancelListener {
     pub announced: Listener,
 }
 
+/// Polls that failed one after the other.
+#[derive(Default)]
+struct MissedPolls(u32);
+
+impl MissedPolls {
+    /// A warning from the second one on: what one of them missed the next one finds, a second later.
+    fn add(&mut self, cause: &str) {
+        self.0 += 1;
+        if self.0 > 1 {
+            tracing::warn!(cause, "cancels could not be looked for");
+        }
+    }
+}
+
 impl CancelListener {
     /// Listens and polls until `stop`. Must run once per process.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut polls = tokio::time::interval(POLL_INTERVAL);
         polls.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut missed = MissedPolls::default();
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 heard = self.announced.hear() => match heard {
                     Heard::Announcement(Announcement::Cancel { execution_id }) => self.heartbeat.cancel(execution_id),
                     Heard::Announcement(_) => {}
-                    Heard::Missed => self.poll().await,
+                    Heard::Missed => self.poll(&mut missed).await,
                 },
-                _ = polls.tick() => self.poll().await,
+                _ = polls.tick() => self.poll(&mut missed).await,
             }
         }
     }
 
-    async fn poll(&self) {
+    async fn poll(&self, missed: &mut MissedPolls) {
         let held = self.heartbeat.held();
         if held.is_empty() {
             return;
         }
         match tokio::time::timeout(POLL_INTERVAL, self.store.canceled_of(&held)).await {
-            Ok(Ok(canceled)) => canceled.iter().for_each(|fence| self.heartbeat.cancel(fence.id)),
-            Ok(Err(error)) => tracing::warn!(cause = chain(&error), "cancels could not be looked for"),
-            Err(_) => tracing::warn!(cause = "cancels: no answer in time", "cancels could not be looked for"),
+            Ok(Ok(canceled)) => {
+                *missed = MissedPolls::default();
+                canceled.iter().for_each(|fence| self.heartbeat.cancel(fence.id));
+            }
+            Ok(Err(error)) => missed.add(&chain(&error)),
+            Err(_) => missed.add("no answer in time"),
         }
     }
 }

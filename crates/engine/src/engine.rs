@@ -87,7 +87,12 @@ impl Engine {
         };
         let presence = Presence { store, process };
         presence.announce().await;
-        tasks.spawn("presence", presence.run(self.drain.refuse.clone()));
+        // The drain waits until the others are told that this process takes no more.
+        let (leaving, running) = (self.running.token(), presence.run(self.drain.refuse.clone()));
+        tasks.spawn("presence", async move {
+            let _leaving = leaving;
+            running.await;
+        });
     }
 
     /// Claims and runs queued executions of `providers` until the drain begins, at most `worker_concurrency` at once.

@@ -10,6 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 /// How often a process tells.
 const INTERVAL: Duration = Duration::from_secs(10);
+/// How long the last word may take: a drain waits for it.
+const LEAVING: Duration = Duration::from_secs(1);
 
 pub struct Presence {
     pub store: Arc<dyn Processes>,
@@ -33,8 +35,10 @@ impl Presence {
             self.announce().await;
         }
         // Otherwise it counts as running for a while longer.
-        if let Err(error) = self.store.leave(&self.process.id).await {
-            tracing::debug!(%error, "the other processes were not told that this one ends");
+        match tokio::time::timeout(LEAVING, self.store.leave(&self.process.id)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "the other processes were not told that this one ends"),
+            Err(_) => tracing::debug!("the other processes were not told in time that this one ends"),
         }
     }
 }

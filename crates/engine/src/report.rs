@@ -68,16 +68,18 @@ pub(crate) fn requeued(job: &Job, requeue: &Requeue, event: Event) {
     log!(INFO, job, &requeue.ended, event, "attempt ended");
 }
 
+/// The end of an execution with an attempt that failed, where a cancellation was asked for meanwhile. `began` is as in
+/// [`ended`].
+pub(crate) fn settled(job: &Job, ended: Ended, event: Event, began: Instant) {
+    count(job, event, event.error_type, began);
+    // Of the execution: the attempt's own error is in its record.
+    let ended = Ended { error_type: event.error_type, ..ended };
+    log!(INFO, job, &ended, event, "execution ended");
+}
+
 /// The end of an execution. `began` is when its recording or its claim was sent.
 pub(crate) fn ended(job: &Job, finish: &Finish, event: Event, began: Instant) {
-    let took = job.created_at.map_or_else(|| began.elapsed(), |created| event.at.since(created));
-    executions::ended(EndedExecution {
-        mode: Some(job.mode),
-        status: event.to,
-        error_type: finish.ended.error_type,
-        prompt: &job.subject.prompt_name,
-        took: Some(took),
-    });
+    count(job, event, finish.ended.error_type, began);
     if let Some(cost) = finish.cost_nano_usd {
         providers::cost(&job.model.provider, &job.model.model_name, cost);
     }
@@ -86,4 +88,16 @@ pub(crate) fn ended(job: &Job, finish: &Finish, event: Event, began: Instant) {
         Some(ErrorType::Interrupted) => log!(WARN, job, &finish.ended, event, "execution ended"),
         _ => log!(INFO, job, &finish.ended, event, "execution ended"),
     }
+}
+
+/// Counts the end of an execution.
+fn count(job: &Job, event: Event, error_type: Option<ErrorType>, began: Instant) {
+    let took = job.created_at.map_or_else(|| began.elapsed(), |created| event.at.since(created));
+    executions::ended(EndedExecution {
+        mode: Some(job.mode),
+        status: event.to,
+        error_type,
+        prompt: &job.subject.prompt_name,
+        took: Some(took),
+    });
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use prompt_ledger_domain::cause::chain;
 use prompt_ledger_domain::{Error, Reason};
 use prompt_ledger_store::Maintenance;
+use tokio::sync::Mutex;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tonic_health::ServingStatus;
@@ -28,19 +29,35 @@ pub struct Monitor {
     /// By their full names; the empty name is the process as a whole.
     services: &'static [&'static str],
     serves: Arc<AtomicBool>,
+    /// Whether the process drains. Held while the health is set: the drain sets it last.
+    drains: Arc<Mutex<bool>>,
 }
 
 impl Monitor {
     /// SERVING for all of these services, and for [`ALIVE`].
     pub async fn new(reporter: HealthReporter, services: &'static [&'static str]) -> Self {
-        let monitor = Self { reporter, services, serves: Arc::default() };
+        let monitor = Self { reporter, services, serves: Arc::default(), drains: Arc::default() };
         monitor.serving(true).await;
         monitor.reporter.set_service_status(ALIVE, ServingStatus::Serving).await;
         monitor
     }
 
-    /// Whether calls are welcome.
+    /// NOT_SERVING from now on, whatever the store takes.
+    pub async fn drain(&self) {
+        let mut drains = self.drains.lock().await;
+        *drains = true;
+        self.set(false).await;
+    }
+
+    /// Whether calls are welcome, unless the process drains.
     pub async fn serving(&self, yes: bool) {
+        let drains = self.drains.lock().await;
+        if !*drains {
+            self.set(yes).await;
+        }
+    }
+
+    async fn set(&self, yes: bool) {
         self.serves.store(yes, Ordering::Relaxed);
         let status = if yes { ServingStatus::Serving } else { ServingStatus::NotServing };
         for service in self.services {
@@ -54,7 +71,7 @@ impl Monitor {
         self.serves.load(Ordering::Relaxed)
     }
 
-    /// Checks the store until `draining` fires; the drain itself sets NOT_SERVING.
+    /// Checks the store until `draining` fires; NOT_SERVING is then set by [`Monitor::drain`].
     pub async fn watch(self, store: Arc<dyn Maintenance>, draining: CancellationToken) {
         let mut checks = tokio::time::interval(CHECK_INTERVAL);
         checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -77,5 +94,24 @@ impl Monitor {
                 self.serving(serves).await;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tonic_health::server::health_reporter;
+
+    #[tokio::test]
+    async fn a_check_that_ends_during_the_drain_does_not_say_serving_again() {
+        let (reporter, _service) = health_reporter();
+        let monitor = Monitor::new(reporter, &[""]).await;
+        let checks = monitor.clone();
+        checks.serving(false).await;
+        checks.serving(true).await;
+        assert!(monitor.is_serving());
+        monitor.drain().await;
+        checks.serving(true).await;
+        assert!(!monitor.is_serving());
     }
 }

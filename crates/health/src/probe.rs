@@ -44,16 +44,20 @@ impl HealthArgs {
     /// Asks whether the process takes calls. Either way the answer is a sentence; an error where it does not, or does not
     /// answer within three seconds. `process` is the program that this command belongs to.
     pub async fn run(self, process: Process) -> Result<String, String> {
+        self.run_within(process, LIMIT).await
+    }
+
+    async fn run_within(self, process: Process, limit: Duration) -> Result<String, String> {
         let probed = self.probed(process)?;
         let url = probed.url.clone();
-        match tokio::time::timeout(LIMIT, probed.ask()).await {
+        match tokio::time::timeout(limit, probed.ask()).await {
             Ok(Ok(ServingStatus::Serving)) => Ok(format!("{url} says SERVING")),
             Ok(Ok(status)) => Err(format!(
                 "{url} says {}: it is shutting down, or its database takes no writes; its log says which",
                 status.as_str_name()
             )),
             Ok(Err(why)) => Err(format!("{url} does not tell its health: {why}")),
-            Err(_) => Err(format!("{url} does not tell its health: no answer within {} s", LIMIT.as_secs())),
+            Err(_) => Err(format!("{url} does not tell its health: no answer within {} s", limit.as_secs())),
         }
     }
 
@@ -188,7 +192,8 @@ mod tests {
         let incoming = tonic::transport::server::TcpIncoming::from(listener);
         let serving =
             tokio::spawn(tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming));
-        let ask = |url: String| HealthArgs { addr: Some(url), ca: None }.run(Process::Worker);
+        let limit = Duration::from_secs(60);
+        let ask = |url: String| HealthArgs { addr: Some(url), ca: None }.run_within(Process::Worker, limit);
         assert!(ask(addr.to_string()).await.unwrap().contains("says SERVING"));
         reporter.set_service_status("", tonic_health::ServingStatus::NotServing).await;
         let said = ask(format!("http://{addr}")).await.unwrap_err();

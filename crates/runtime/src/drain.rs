@@ -25,7 +25,8 @@ impl Drain {
     }
 
     /// Begins the drain and returns when `done` resolves. Where that takes too long, aborts provider calls
-    /// ([`abort_before_end`] before the grace is over), and returns when a tenth of the grace is left, at the latest.
+    /// ([`abort_before_end`] before the grace is over), and returns a third of that time before the end, at the latest: the
+    /// first two thirds are for the writes of what was aborted.
     /// Once `hurry` resolves, calls are aborted at once, and [`HURRIED`] is left of the grace at most. Returns the end of
     /// the grace.
     pub async fn begin(
@@ -35,7 +36,7 @@ impl Drain {
         hurry: impl Future<Output = ()>,
     ) -> Instant {
         let mut end = Instant::now() + grace;
-        let (abort_at, mut give_up_at) = (end - abort_before_end(grace), end - grace / 10);
+        let (abort_at, mut give_up_at) = (end - abort_before_end(grace), end - abort_before_end(grace) / 3);
         let mut hurried = false;
         self.refuse.cancel();
         tokio::pin!(done, hurry);
@@ -131,6 +132,23 @@ mod tests {
         let (end, aborted) = tokio::join!(begun, aborted);
         assert!(!slow.stop.is_cancelled());
         assert_eq!((aborted, began.elapsed(), end - began), (S(7), S(9), S(10)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_aborted_has_time_to_be_written_however_long_the_grace_is() {
+        for grace in [S(3), S(9), S(10), S(30), S(120), S(3_600)] {
+            let (drain, began) = (Drain::new(), Instant::now());
+            let aborted = async {
+                drain.abort.cancelled().await;
+                began.elapsed()
+            };
+            let begun = drain.begin(grace, std::future::pending(), std::future::pending());
+            let (end, aborted) = tokio::join!(begun, aborted);
+            let last = abort_before_end(grace);
+            assert_eq!((aborted, end - began), (grace - last, grace));
+            let written_within = began.elapsed() - aborted;
+            assert!(written_within >= last / 2 && written_within < last, "{grace:?}: {written_within:?}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

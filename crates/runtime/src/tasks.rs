@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(tasks.ended().await, TaskEnded { name: "ends", panicked: false });
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn stopping_waits_for_those_that_end_and_aborts_the_others() {
         let (asked, done) = (CancellationToken::new(), CancellationToken::new());
         let mut tasks = Tasks::default();

@@ -18,18 +18,22 @@ use prompt_ledger_domain::model::ModelRef;
 use prompt_ledger_engine::Engine;
 use prompt_ledger_observe::Observer;
 use prompt_ledger_runtime::config::Config;
-use prompt_ledger_runtime::drain::{Drain, SignalRequest, Signals, abort_before_end};
+use prompt_ledger_runtime::drain::{Drain, HURRIED, SignalRequest, Signals, abort_before_end};
 use prompt_ledger_runtime::tasks::Tasks;
 use tokio::time::timeout_at;
+use tokio_util::sync::CancellationToken;
 
 use self::fronts::Fronts;
 use self::listener::Listeners;
 use self::role::{Hangup, Role};
+use crate::front::answering::Answering;
 use crate::service::ExecutionService;
 use crate::watch::Hub;
 
 /// The most that each step of the shutdown may take once the work is done: connections, tasks, brokers.
 const CLOSING: Duration = Duration::from_millis(500);
+/// How long the last answers may take to reach their callers once nothing runs any more.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
 pub struct App {
     /// The bound address; with port 0 configured, it has the port that the system chose.
@@ -42,6 +46,7 @@ pub struct App {
     hangup: Hangup,
     signals: Signals,
     fronts: Fronts,
+    answering: Answering,
     executions: Arc<ExecutionService>,
     engine: Engine,
     tasks: Tasks,
@@ -90,6 +95,7 @@ impl App {
             hangup,
             signals,
             executions: services.executions,
+            answering: services.answers.answering,
             fronts,
             engine,
             tasks,
@@ -129,6 +135,12 @@ impl App {
         self.http_addr.map(|addr| format!("{scheme}://{addr}"))
     }
 
+    /// Fires when the drain begins.
+    #[must_use]
+    pub fn draining(&self) -> CancellationToken {
+        self.engine.drain.refuse.clone()
+    }
+
     /// Serves until a signal asks the process to end, then shuts down within SHUTDOWN_GRACE. An error where the server
     /// or a background task ended by itself.
     pub async fn until_signal(self) -> Result<(), StartError> {
@@ -166,16 +178,25 @@ impl App {
         asked
     }
 
-    /// The drain, in order: refuse new calls, finish or abort those under way, close connections, stop background
-    /// tasks, close the brokers, close the store.
+    /// The drain, in order: refuse new calls, finish or abort those under way, send their answers, close connections,
+    /// stop background tasks, close the brokers, close the store.
     async fn stop(mut self) {
         let soon = |end: tokio::time::Instant| end.min(tokio::time::Instant::now() + CLOSING);
-        self.fronts.health.serving(false).await;
+        self.fronts.health.drain().await;
         let hurry = async {
             self.signals.asked_to_end().await;
             tracing::warn!("a second signal: calls are aborted");
         };
-        let end = self.engine.finish(self.grace, hurry).await;
+        let mut end = self.engine.finish(self.grace, hurry).await;
+        // What follows needs time of its own.
+        let answered_by = (end - 2 * CLOSING).min(tokio::time::Instant::now() + LAST_ANSWERS);
+        tokio::select! {
+            _ = timeout_at(answered_by, self.answering.taken()) => {}
+            () = self.signals.asked_to_end() => {
+                tracing::warn!("a second signal: answers that were not read yet are cut");
+                end = end.min(tokio::time::Instant::now() + HURRIED);
+            }
+        }
         self.fronts.calls_ended.cancel();
         let abort = self.fronts.serving.abort_handle();
         if timeout_at(soon(end), self.fronts.serving).await.is_err() {
@@ -188,9 +209,12 @@ impl App {
         let told = futures::future::join(self.executions.hints.close(), self.engine.announcements.close());
         let _ = timeout_at(soon(end), told).await;
         let _ = timeout_at(soon(end), self.backends.brokers.connections.close()).await;
-        if timeout_at(end, self.backends.store.close()).await.is_err() {
-            tracing::warn!("the store was not closed in time; what was answered is durable all the same");
-        }
-        let _ = timeout_at(soon(end), self.observer.close()).await;
+        let store = async {
+            if timeout_at(end, self.backends.store.close()).await.is_err() {
+                tracing::warn!("the store was not closed in time; what was answered is durable all the same");
+            }
+        };
+        // Beside the store, which may take all that is left.
+        let _ = futures::future::join(store, timeout_at(end, self.observer.close())).await;
     }
 }

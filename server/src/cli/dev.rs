@@ -1,5 +1,6 @@
 //! `prompt-ledger dev`.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 
 use clap::Args;
@@ -64,16 +65,28 @@ impl Dev {
             tell!("Executions that name no model use {model}");
         }
         match loopback {
-            true => print!("{}", first_steps(addr, tls, app.http_url().as_deref())),
+            true => tell!("{}\n", first_steps(addr, tls, app.http_url().as_deref()).trim_end()),
             false => tell!("Make a key: prompt-ledger keys create --data-dir {}", self.data.data_dir.display()),
         }
-        if self.demo
-            && let Err(error) = demo::run(addr).await
-        {
-            tell!("The demo ended early: {error}\n");
+        let draining = app.draining();
+        let shows = async {
+            let shown = match self.demo {
+                true => draining.run_until_cancelled(demo::run(addr)).await,
+                false => Some(Ok(())),
+            };
+            if let Some(Err(error)) = &shown {
+                tell!("The demo ended early: {error}\n");
+            }
+            if shown.is_some() {
+                tell!("Ctrl-C ends it.");
+            }
+            std::future::pending::<Infallible>().await
+        };
+        // Signals are heard while the demo runs.
+        tokio::select! {
+            ended = self.until_end(app) => ended,
+            never = shows => match never {},
         }
-        tell!("Ctrl-C ends it.");
-        self.until_end(app).await
     }
 
     /// Serves until a signal, or the end of standard input where that is asked for.
@@ -94,6 +107,7 @@ fn free_ports(config: &mut Config) {
             *addr = ListenAddr::Configured(free);
         }
     }
+    config.health_addr = config.health_addr.map(|_| free);
 }
 
 /// The line that tells a program where the server is, and the key for it; null off this machine, where it is not accepted.
@@ -157,11 +171,15 @@ mod tests {
     #[test]
     fn free_ports_are_taken_for_all_that_is_not_off() {
         let off = |name: &str| (name == "METRICS_ADDR").then(|| "off".to_owned());
-        let mut config = Config::read(Process::Server, [], off).unwrap();
-        free_ports(&mut config);
         let free = SocketAddr::from(([127, 0, 0, 1], 0));
-        assert_eq!((config.server.listen_addr, config.http.addr.addr()), (free, Some(free)));
-        assert_eq!(config.observe.metrics_addr, ListenAddr::Off);
+        for health in [None, Some("0.0.0.0:50052")] {
+            let set = |name: &str| off(name).or(health.filter(|_| name == "HEALTH_ADDR").map(str::to_owned));
+            let mut config = Config::read(Process::Server, [], set).unwrap();
+            free_ports(&mut config);
+            assert_eq!((config.server.listen_addr, config.http.addr.addr()), (free, Some(free)));
+            assert_eq!(config.observe.metrics_addr, ListenAddr::Off);
+            assert_eq!(config.health_addr, health.map(|_| free));
+        }
     }
 
     #[test]

@@ -82,7 +82,11 @@ impl Create {
         };
         let made = store.create_key(new).await?;
         store.close().await;
-        eprintln!("Key {} for {}. It is shown only now:", made.id, opens(&made));
+        // The key is shown also where nobody reads this.
+        {
+            use std::io::Write as _;
+            writeln!(std::io::stderr(), "Key {} for {}. It is shown only now:", made.id, opens(&made)).ok();
+        }
         answer!("{key}");
         Ok(())
     }

@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::body::Body;
 
+use super::answering::Answering;
 use super::shares::{Exhausted, Share, Shares};
 
 /// The most bytes that the responses of one key may take, and those of all keys.
@@ -81,6 +82,8 @@ pub struct Answers {
     turns: Arc<Shares<u64>>,
     messages: Arc<Shares<u64>>,
     waiting: Arc<Mutex<Vec<Weak<Mutex<Pieces>>>>>,
+    /// Those that a drain waits for.
+    pub(crate) answering: Answering,
     form: &'static AnswerForm,
 }
 
@@ -119,7 +122,7 @@ impl Answers {
     fn limited(bytes: (usize, usize), turns: (usize, usize), form: &'static AnswerForm) -> Self {
         let (bytes, turns) = (Shares::new(bytes.0, bytes.1), Shares::new(turns.0, turns.1));
         let messages = Shares::new(MESSAGES.0, MESSAGES.1);
-        Self { bytes, turns, messages, waiting: Arc::default(), form }
+        Self { bytes, turns, messages, waiting: Arc::default(), answering: Answering::default(), form }
     }
 
     /// The room of messages that take it before they are made, by key. Their responses have [`RoomTaken`], and give it back

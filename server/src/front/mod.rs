@@ -1,6 +1,7 @@
 //! What both front doors need, [`grpc`](crate::grpc) and [`http`](crate::http): who calls, what a call may hold, and what
 //! a caller is shown of an error.
 
+pub(crate) mod answering;
 pub mod answers;
 pub(crate) mod arriving;
 pub mod budget;

@@ -36,6 +36,8 @@ pub(super) struct CallNote {
     caller: Option<Arc<Caller>>,
     /// Empty for what reads, and for what is about many.
     object: String,
+    /// Whether it is a stream that has begun.
+    is_open: bool,
     /// As its caller was told it; until then it counts as given up by the caller.
     code: Code,
 }
@@ -57,7 +59,8 @@ impl CallNote {
     /// `parent` is the span that the caller says its call is for.
     pub(super) fn begin(rpc: &'static Rpc, parent: Option<TraceParent>) -> Self {
         let (began, code) = (Instant::now(), Code::Cancelled);
-        Self { rpc, began, parent, span: TracedWork::default(), caller: None, object: String::new(), code }
+        let (span, object) = (TracedWork::default(), String::new());
+        Self { rpc, began, parent, span, caller: None, object, is_open: false, code }
     }
 
     /// The span of the call; absent where there is no trace.
@@ -82,10 +85,20 @@ impl CallNote {
     pub(super) fn answered(mut self, response: Response<Body>) -> Response<Body> {
         let told = told(response.headers());
         if told.is_none() && self.rpc.is_stream() {
+            self.is_open = true;
             return response.map(|stream| Body::new(NotedStream { stream, note: self }));
         }
         self.code = told.unwrap_or(Code::Ok);
         response
+    }
+
+    /// Whether the server is the reason. A watching stream ends as UNAVAILABLE at its age and at a drain, and goes on
+    /// elsewhere.
+    fn is_fault(&self) -> bool {
+        match self.code {
+            Code::Unavailable => !(self.is_open && self.rpc.is_watch()),
+            code => matches!(code, Code::Internal | Code::Unknown | Code::DataLoss),
+        }
     }
 }
 
@@ -93,7 +106,8 @@ impl Drop for CallNote {
     fn drop(&mut self) {
         let (rpc, code, took) = (self.rpc.name, word(self.code), self.began.elapsed());
         front::rpc(rpc, code, took);
-        trace::rpc_ended(&mut self.span, code, is_fault(self.code));
+        let is_fault = self.is_fault();
+        trace::rpc_ended(&mut self.span, code, is_fault);
         let key = self.caller.as_ref().map(|caller| caller.key_name());
         // Without a key anyone could fill the log.
         noting(self.trace(), || match key {
@@ -143,11 +157,6 @@ impl http_body::Body for NotedStream {
     }
 }
 
-/// Whether the server is the reason.
-fn is_fault(code: Code) -> bool {
-    matches!(code, Code::Internal | Code::Unknown | Code::Unavailable | Code::DataLoss)
-}
-
 /// The name of a code, as the documents of gRPC write it.
 fn word(code: Code) -> &'static str {
     match code {
@@ -191,5 +200,21 @@ mod tests {
         noted.frame().await.unwrap().unwrap();
         assert_eq!(noted.note.code, Code::Unavailable);
         assert_eq!(word(noted.note.code), "UNAVAILABLE");
+    }
+
+    #[test]
+    fn a_watch_that_had_begun_and_ends_as_unavailable_is_no_fault() {
+        const STREAM: &str = "/promptledger.v1.ExecutionService/StreamExecution";
+        for (path, is_open, code, is_fault) in [
+            (WATCH, true, Code::Unavailable, false),
+            (WATCH, true, Code::Internal, true),
+            (WATCH, true, Code::Cancelled, false),
+            (WATCH, false, Code::Unavailable, true),
+            (STREAM, true, Code::Unavailable, true),
+        ] {
+            let mut note = CallNote::begin(rpcs::of(path), None);
+            (note.is_open, note.code) = (is_open, code);
+            assert_eq!(note.is_fault(), is_fault, "{path} {is_open} {code:?}");
+        }
     }
 }

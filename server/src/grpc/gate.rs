@@ -145,7 +145,12 @@ impl Rules {
                 },
             }
         };
-        Ok(note.answered(in_form(response)))
+        let response = note.answered(in_form(response));
+        Ok(match rpc.is_stream() && !rpc.records {
+            // What only watches or reads on is ended by the drain.
+            true => response,
+            false => self.answers.answering.counted(response).map(Body::new),
+        })
     }
 
     /// The caller; absent where none is needed. DRAINING, or an error of its credentials.

@@ -32,6 +32,11 @@ impl Rpc {
         self.answer == RpcAnswer::Stream
     }
 
+    /// Whether it is a stream that lasts until its caller, its age or a drain ends it. The alerts tell these by their names too.
+    pub(super) fn is_watch(&self) -> bool {
+        self.is_stream() && self.name.starts_with("Watch")
+    }
+
     pub(super) fn is_large_read(&self) -> bool {
         self.answer == RpcAnswer::Large
     }

@@ -47,7 +47,7 @@ pub(crate) fn about_all(
     let read = feed.slot().read_marker();
     let events = stream::unfold(feed, |mut feed| async move {
         let next = feed.next().await?;
-        Some((next.map(event::feed), feed))
+        Some((next.map(|next| event::feed(next, feed.now())), feed))
     });
     marked(read, deadline, events)
 }

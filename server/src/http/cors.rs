@@ -31,6 +31,7 @@ pub(super) fn layer(origins: &[String]) -> tower::util::Either<CorsLayer, tower:
                 header("x-ledger-project"),
                 header("idempotency-key"),
                 header("last-event-id"),
+                header("traceparent"),
             ])
             .expose_headers([ETAG, LINK, RETRY_AFTER])
             .max_age(PREFLIGHT_AGE),

@@ -59,6 +59,11 @@ pub(super) async fn verify(api: Arc<Api>, call: HttpCall, _: NoQuery) -> Result<
 pub(super) fn spec(call: &HttpCall, mut body: SpecBody) -> Result<v1::ExecutionSpec> {
     call.object.tell(|| &body.prompt_name);
     body.idempotency_key = call.idempotency_key(body.idempotency_key.take())?;
+    if body.idempotency_key.is_none() && streams::last_event_id(call)?.is_some() {
+        let what = "goes on from nothing here: this call would execute once more; read on by GET \
+                    /v1/executions/{id}/events, or send the idempotency key of the first call";
+        return Err(Error::invalid("last-event-id", what));
+    }
     let request = v1::RunExecutionRequest { spec: Some(body.wire()?) };
     answered(bounded(RUN_EXECUTION, request)?.spec)
 }

@@ -148,7 +148,12 @@ impl HttpGate {
             }
         };
         let is_stream = is_stream(&response);
-        note.answered(response, is_stream)
+        let response = note.answered(response, is_stream);
+        match is_stream && row.kind != CallKind::Recording {
+            // What only watches is ended by the drain.
+            true => response,
+            false => self.answers.answering.counted(response).map(Body::new),
+        }
     }
 
     /// Answers a call of this caller.

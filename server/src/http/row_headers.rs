@@ -34,7 +34,7 @@ impl Conditions {
     pub(super) fn check(self, method: &Method, headers: &HeaderMap) -> Result<()> {
         let sent = [IF_MATCH, IF_NONE_MATCH].into_iter().filter(|name| headers.contains_key(name));
         match sent.into_iter().find(|name| !self.takes(name)) {
-            Some(name) if method != Method::GET => {
+            Some(name) if !matches!(*method, Method::GET | Method::HEAD) => {
                 let problem = "is not taken by this call, which does not depend on what is there; leave it out";
                 Err(Error::invalid(name.as_str().to_owned(), problem))
             }
@@ -90,4 +90,21 @@ pub(super) fn answered(operation: &str, conditions: Conditions) -> Vec<(&'static
 pub(super) fn unchanged(conditions: Conditions) -> Option<(&'static str, Response)> {
     let response = || ResponseBuilder::new().description("The caller has it.").build();
     (conditions == Conditions::Changed).then(|| ("304", response()))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn a_write_refuses_a_condition_that_it_does_not_take_and_a_read_answers() {
+        for name in [IF_MATCH, IF_NONE_MATCH] {
+            let headers = HeaderMap::from_iter([(name.clone(), HeaderValue::from_static("\"a\""))]);
+            for (method, is_good) in [(Method::GET, true), (Method::HEAD, true), (Method::DELETE, false)] {
+                assert_eq!(Conditions::None.check(&method, &headers).is_ok(), is_good, "{method} {name}");
+            }
+        }
+    }
 }

@@ -137,13 +137,17 @@ impl Scan<'_> {
     }
 
     fn whole<E: serde::de::Error>(&mut self, of: Of, size: u64) -> Result<(), E> {
-        match of {
-            Of::Field | Of::Entry if size > EXACT => {
-                Err(self
-                    .refuse("is beyond 2^53, which not every reader of JSON holds; send a smaller number".to_owned()))
-            }
-            _ => Ok(()),
+        let is_checked = match of {
+            Of::Field | Of::Entry => true,
+            // Of variables the service refuses them itself, by the name of the variable. Nobody checks the others behind this.
+            Of::Free(at, _) => !matches!(self.bounds[at].name, "spec.variables" | "variables"),
+            Of::Schema => false,
+        };
+        if !is_checked || size <= EXACT {
+            return Ok(());
         }
+        let what = "is beyond 2^53, which not every reader of JSON holds; send a smaller number, or a text";
+        Err(self.refuse(what.to_owned()))
     }
 }
 
@@ -302,12 +306,16 @@ mod tests {
             (r#"{"list": [-9007199254740993]}"#, Some("list[0]")),
             (r#"{"params": {"seed": -9007199254740992}}"#, None),
             (r#"{"variables": {"a": 9007199254740993}}"#, None),
+            (r#"{"params": {"extra": {"a": [9007199254740993]}}}"#, Some("params.extra.a[0]")),
+            (r#"{"params": {"extra": {"a": 9007199254740992, "b": 1e21}}}"#, None),
             (r#"{"tools": [{"parameters": {"maximum": 9007199254740993}}]}"#, None),
             (r#"{"a": {"b": 1}, "b": [{"b": null}, {"b": true}, {"b": 1.5}]}"#, None),
             (r#"{"a": 1, "#, None),
         ] {
             assert_eq!(wrong("runExecution", json).as_deref(), place, "{json}");
         }
+        let custom = r#"{"config": {"custom": {"t": 9007199254740993}}}"#;
+        assert_eq!(wrong("putPrompt", custom).as_deref(), Some("config.custom.t"));
     }
 
     #[test]

@@ -54,11 +54,6 @@ pub(crate) struct FeedQuery {
 /// Executes a prompt of this mode, and streams its events and its text. A caller that hangs up ends the provider's call,
 /// unless the request has an idempotency key.
 pub(super) async fn run(api: &Api, call: &HttpCall, spec: v1::ExecutionSpec, mode: Mode) -> Result<Response> {
-    if spec.idempotency_key.is_empty() && last_event_id(call)?.is_some() {
-        let what = "goes on from nothing here: this call would execute once more; read on by GET \
-                    /v1/executions/{id}/events, or send the idempotency key of the first call";
-        return Err(Error::invalid("last-event-id", what));
-    }
     let events = call.inline().stream(&api.executions.service, Some(spec), mode).await?;
     Ok(about_one(events))
 }
@@ -92,7 +87,7 @@ pub(super) async fn watch_all(api: Arc<Api>, call: HttpCall, query: FeedQuery) -
         correlation_id: query.correlation_id,
         view: query.view.map_or(0, ViewWord::wire),
     };
-    let events = api.executions.watch_all(&call.caller, sent, None, call.connection)?;
+    let events = api.executions.watch_all(&call.caller, sent, None, call.connection).await?;
     let mut since = Since::default();
     Ok(Reply::stream(sse::respond(events.map(move |event| since.event(event?)))))
 }
@@ -120,6 +115,6 @@ fn about_one(events: impl Stream<Item = Result<v1::ExecutionEvent>> + Send + 'st
 }
 
 /// The header, which clients send empty where they have no event yet; INVALID_FIELD where it was sent twice.
-fn last_event_id(call: &HttpCall) -> Result<Option<&str>> {
+pub(super) fn last_event_id(call: &HttpCall) -> Result<Option<&str>> {
     Ok(call.header(&LAST_EVENT_ID)?.filter(|id| !id.is_empty()))
 }

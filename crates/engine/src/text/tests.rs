@@ -78,7 +78,7 @@ async fn what_nobody_asks_for_is_not_told() {
     assert!(!texts.asked_here(cursor(fence, 0, 0)), "it has ended");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn who_asks_here_gets_what_it_lacks_and_then_what_comes() {
     let (here, _bus, texts, fence) = setup();
     let mut writer = texts.begin(fence, false);
@@ -237,7 +237,7 @@ async fn the_end_of_a_text_has_been_sent_on_before_anything_else_is_done() {
     assert!(reading.is_finished());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn long_texts_come_in_pieces_and_no_more_than_is_kept() {
     let (here, _bus, texts, fence) = setup();
     here.listen(true);

@@ -1,11 +1,12 @@
 //! The ends of attempts.
 
-use std::sync::Arc;
+use std::fmt::{Debug, Write as _};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use prompt_ledger_domain::Reason;
 use prompt_ledger_domain::chat::ToolCall;
-use prompt_ledger_domain::execution::{ErrorType, Params, Status};
+use prompt_ledger_domain::execution::{ErrorType, ExecutionMode, Params, Status};
 use prompt_ledger_domain::provider::ProviderTraits;
 use prompt_ledger_engine::{Bounds, Job};
 use prompt_ledger_providers::{Answer, Call, CallDetails, CallError, Provider, TextSink, ToolCallPiece};
@@ -14,6 +15,10 @@ use prompt_ledger_store::{EventLog, ExecutionWriter, Store};
 use prompt_ledger_testkit::fake_model::{Gate, Reply};
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use tracing::field::{Field, Visit};
+use tracing::span;
+use tracing::subscriber::NoSubscriber;
+use tracing::{Dispatch, Event, Metadata, Subscriber};
 
 use crate::kit::Kit;
 
@@ -151,17 +156,19 @@ async fn the_nearer_of_deadline_and_expiry_decides() {
 
 #[tokio::test]
 async fn an_end_that_cannot_be_written_outlives_the_lease_and_is_given_up_with_the_drain() {
-    const SHORT: Duration = Duration::from_millis(500);
+    const SHORT: Duration = Duration::from_secs(6);
     let kit = Kit::new(SHORT, &[]).await;
     let gate = Gate::new();
     kit.model.next(Reply::answer("lost").held(&gate));
     let (job, bounds) = kit.recorded(0).await;
+    // The lease lasts from now on, however long recording took.
+    let bounds = Bounds { sent: Instant::now(), ..bounds };
     let runner = kit.runner.clone();
     let mut running = tokio::spawn(async move { runner.run(job, bounds).await });
     kit.model.wait_for_calls(1).await;
     kit.store.close().await;
     gate.open();
-    assert!(tokio::time::timeout(3 * SHORT, &mut running).await.is_err(), "it was given up with the lease");
+    assert!(tokio::time::timeout(SHORT * 4 / 3, &mut running).await.is_err(), "it was given up with the lease");
     kit.stop.cancel();
     assert_eq!(running.await.unwrap().unwrap_err().reason(), Reason::StoreUnavailable);
 }
@@ -179,5 +186,65 @@ async fn a_lease_that_is_over_begins_no_call_and_a_wish_to_cancel_decides_how_it
         let ended = kit.run(job, late).await;
         let failure = ended.failure.map(|failure| <&str>::from(failure.error_type));
         assert_eq!((ended.status, failure, kit.model.calls()), (status, error_type, 0));
+    }
+}
+
+/// The events of the log, one a line, each field as `name=value`.
+#[derive(Clone, Default)]
+struct EventLines(Arc<Mutex<String>>);
+
+impl Subscriber for EventLines {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut line = EventLine::default();
+        event.record(&mut line);
+        writeln!(self.0.lock().unwrap(), "{}", line.0).unwrap();
+    }
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
+}
+
+#[derive(Default)]
+struct EventLine(String);
+
+impl Visit for EventLine {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        write!(self.0, "{field}={value:?};").unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_attempt_that_fails_after_a_wish_to_cancel_ends_its_execution_in_the_log_too() {
+    // While there is one subscriber only, a place that first logs on another test's thread is off for all.
+    let _another = Dispatch::new(NoSubscriber::default());
+    for mode in [ExecutionMode::Sync, ExecutionMode::Async] {
+        let lines = EventLines::default();
+        let _log = tracing::subscriber::set_default(lines.clone());
+        let kit = Kit::new(LEASE, &[Duration::ZERO; 3]).await;
+        kit.model.next(Reply::status(503, "{}"));
+        let (job, bounds) = kit.recorded(3).await;
+        // The holder is not told.
+        kit.store.cancel(kit.project, job.fence.id, "a mistake").await.unwrap();
+        let ended = kit.run(Job { mode, ..job }, bounds).await;
+        let failed = ended.attempt_log[0].error_type;
+        assert_eq!((ended.status, failed, kit.model.calls()), (Status::Canceled, Some(ErrorType::ProviderError), 1));
+        let log = lines.0.lock().unwrap().clone();
+        let id = ended.id.to_string();
+        let of_it: Vec<_> = log.lines().filter(|line| line.contains("ended") && line.contains(&id)).collect();
+        let [end] = of_it[..] else { panic!("{of_it:#?}") };
+        assert!(end.contains("execution ended") && end.contains("status=canceled"), "{end}");
     }
 }

@@ -17,19 +17,25 @@ use tokio_util::sync::CancellationToken;
 use crate::kit::{Kit, an_execution};
 
 const SHORT: Duration = Duration::from_millis(300);
+/// A lease that is kept on a busy machine: two thirds of it are longer than that stands still.
+const KEPT: Duration = Duration::from_secs(8);
+/// Between two questions.
+const ASK_EVERY: Duration = Duration::from_millis(50);
 /// An upper bound: what is waited for comes much sooner, or never.
 const WAIT_LIMIT: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn a_holder_that_lives_keeps_its_execution_beyond_the_first_lease() {
-    let kit = Kit::new(SHORT, &[]).await;
+    let kit = Kit::new(KEPT, &[]).await;
     let gate = Gate::new();
     kit.model.next(Reply::answer("late").held(&gate));
     let (job, bounds) = kit.recorded(0).await;
     let (id, recorded) = (job.fence.id, Instant::now());
     let runner = kit.runner.clone();
     let running = tokio::spawn(async move { runner.run(job, bounds).await });
-    while recorded.elapsed() < 3 * SHORT {
+    let mut ask = tokio::time::interval(ASK_EVERY);
+    while recorded.elapsed() < KEPT * 3 / 2 {
+        ask.tick().await;
         assert_eq!(kit.store.expire(Duration::ZERO).await.unwrap(), [], "the lease ran out under a living holder");
     }
     gate.open();
@@ -63,7 +69,8 @@ async fn a_call_under_a_lost_lease_is_aborted() {
     kit.stop.cancel();
     let runner = kit.runner.clone();
     let id = job.fence.id;
-    let stopped = prompt_ledger_engine::Heartbeat::new(kit.store.clone(), SHORT);
+    // Its own clock does not end the lease: only the store's does.
+    let stopped = Heartbeat::new(kit.store.clone(), Duration::from_secs(3_600));
     let runner = prompt_ledger_engine::Runner { heartbeat: stopped, ..runner };
     let running = tokio::spawn(async move { runner.run(job, bounds).await });
     kit.model.wait_for_calls(1).await;
@@ -82,20 +89,19 @@ async fn a_call_under_a_lost_lease_is_aborted() {
 
 #[tokio::test]
 async fn leases_are_kept_in_the_store_while_every_thread_of_the_main_runtime_is_busy() {
-    const LEASE: Duration = Duration::from_secs(2);
     let database = services::database();
     migrate_up(database.url()).await.unwrap();
     let store = Arc::new(Postgres::open(database.url(), PostgresOptions::default()).await.unwrap());
-    let (heartbeat, stop) = (Heartbeat::new(store.clone(), LEASE), CancellationToken::new());
+    let (heartbeat, stop) = (Heartbeat::new(store.clone(), KEPT), CancellationToken::new());
     let ended = thread::spawn("heartbeats", heartbeat.clone().run(stop.clone())).unwrap();
     let project = store.project("default").await.unwrap().unwrap().id;
     let new = an_execution(&*store, project, 0).await;
     let (fence, sent) = (Fence { id: new.id, attempt: 1 }, Instant::now());
-    let holder = Holder { worker: "test".into(), claim_id: ClaimId(new_id()), lease: LEASE };
+    let holder = Holder { worker: "test".into(), claim_id: ClaimId(new_id()), lease: KEPT };
     store.start(new, holder).await.unwrap();
     let lease = heartbeat.hold(fence, sent);
     // Blocks the only thread of this runtime.
-    std::thread::sleep(3 * LEASE);
+    std::thread::sleep(KEPT * 3 / 2);
     let kept = services::sql(database.url(), "SELECT lease_until > clock_timestamp() FROM executions");
     assert_eq!((kept.trim(), lease.lost.is_cancelled()), ("t", false));
     stop.cancel();

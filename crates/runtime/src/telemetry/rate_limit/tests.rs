@@ -94,7 +94,6 @@ fn lines_of_one_cause_become_one_and_a_count_and_others_are_not_touched() {
     let (lines, limit) = (Lines::default(), RateLimit::over(Duration::from_millis(300)));
     let written = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(lines.clone());
     let log = Dispatch::new(tracing_subscriber::registry().with(limit.clone()).with(written));
-    limit.report_to(log.downgrade()).unwrap();
     tracing::dispatcher::with_default(&log, || {
         for n in 0..5_u64 {
             tracing::warn!(cause = "no space left", "a write failed");
@@ -105,6 +104,7 @@ fn lines_of_one_cause_become_one_and_a_count_and_others_are_not_touched() {
     });
     assert_eq!((lines.with("no warning"), lines.with("without a cause")), (5, 5));
     assert_eq!((lines.with("a write failed"), lines.with("writes failed")), (1, 0));
+    limit.report_to(log.downgrade()).unwrap();
     let began = Instant::now();
     while lines.with("repeated") == 0 && began.elapsed() < Duration::from_secs(60) {
         std::thread::yield_now();

@@ -119,6 +119,48 @@ async fn executions_that_are_answered_again_and_not_read_hold_no_more_than_a_key
     }
 }
 
+/// Each is read once its call has its turn again, however many waited for an end.
+#[tokio::test]
+async fn ends_that_are_waited_for_and_not_read_hold_no_more_than_a_keys_share() {
+    const GET: &str = "/promptledger.v1.ExecutionService/GetExecution";
+    let model = FakeModel::start().await;
+    let ledger = ledger().openai(&model.base_url()).start().await;
+    // One execution is about 0.7 MiB, all together 200 MiB.
+    ledger.active("large", &"x".repeat(190 * 1024)).await;
+    let mut ended = Vec::new();
+    for _ in 0..STREAMS {
+        model.next(Reply::answer("x".repeat(490 * 1024)));
+        ended.push(ledger.run(spec("large", &[])).await.execution_id);
+    }
+    let attacker = key(&ledger);
+    let meter = Meter::start(&ledger).await;
+
+    let wire = Wire::connect(&ledger.addr, 0).await;
+    let mut opened = Vec::new();
+    for execution_id in ended {
+        let (response, mut body) = wire.open(GET, &[("x-api-key", &attacker)]).await;
+        let wait = Some(prost_types::Duration { seconds: 1, nanos: 0 });
+        let get = v1::GetExecutionRequest { execution_id, wait, ..v1::GetExecutionRequest::default() };
+        send(&mut body, framed(&get.encode_to_vec()), true).await.unwrap();
+        opened.push(response);
+    }
+    let (mut held, mut refused) = (Vec::new(), 0);
+    for response in opened {
+        let response = tokio::time::timeout(ANSWERED_WITHIN, response).await.unwrap().unwrap();
+        match response.headers().contains_key("grpc-status") {
+            true => {
+                assert_eq!(status_of(response).await, "8");
+                refused += 1;
+            }
+            false => held.push(response),
+        }
+    }
+    let toll = meter.finish(&format!("{STREAMS} unread ends, {} held, {refused} refused", held.len()));
+    assert!(!held.is_empty() && refused > 0);
+    assert!(toll.grown_mib() < 170, "{toll}");
+    assert!(toll.slowest() < HUNG && toll.failed == 0, "{toll}");
+}
+
 /// What needs no key and is as large as nothing else that needs none: the description of the REST API, and its page.
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_without_a_key_that_are_not_read_take_no_memory() {

@@ -4,7 +4,6 @@
 #![allow(clippy::print_stdout, reason = "each attack prints what it measured")]
 
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
 use bytes::{BufMut, BytesMut};
@@ -13,6 +12,7 @@ use prompt_ledger_proto::v1::registry_service_client::RegistryServiceClient;
 use prompt_ledger_testkit::fake_model::{FakeModel, Reply};
 use prompt_ledger_testkit::ledger::{DEVELOPMENT_KEY, Ledger, Metadata, server, spec};
 use prompt_ledger_testkit::poll::eventually;
+use prompt_ledger_testkit::shell;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tonic::service::interceptor::InterceptedService;
@@ -112,8 +112,7 @@ async fn connections_never_take_the_descriptors_that_the_server_works_with() {
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("limited");
     let binary = env!("CARGO_BIN_EXE_prompt-ledger");
-    std::fs::write(&script, format!("#!/bin/sh\nulimit -n 256\nexec {binary} \"$@\"\n")).unwrap();
-    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    shell::script(&script, &format!("#!/bin/sh\nulimit -n 256\nexec {binary} \"$@\"\n"));
     let model = FakeModel::start().await;
     model.otherwise(Reply::answer("hi"));
     let ledger = server(&script)

@@ -22,7 +22,7 @@ use tonic::transport::Endpoint;
 const PROBE_PAUSE: Duration = Duration::from_millis(10);
 /// The longest that a call of the honest client may take: only a server that hangs exceeds it, however busy the
 /// machine is.
-pub(crate) const HUNG: Duration = Duration::from_secs(10);
+pub(crate) const HUNG: Duration = Duration::from_secs(20);
 /// A call of the honest client that takes longer counts as failed.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The clock of /proc, in ticks per second (USER_HZ, 100 on every Linux).

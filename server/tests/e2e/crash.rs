@@ -18,7 +18,7 @@ async fn a_crashed_servers_executions_are_closed_as_interrupted_and_the_rest_is_
             .expects("its holder went away")
             .expects("execution ended")
             .openai(&model.base_url())
-            .env("LEASE", "1s")
+            .env("LEASE", "5s")
             .data_dir(folder.path())
             .start()
     };

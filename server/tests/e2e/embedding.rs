@@ -6,9 +6,12 @@ use std::time::Duration;
 use prompt_ledger_proto::v1;
 use prompt_ledger_proto::v1::registry_service_client::RegistryServiceClient;
 use prompt_ledger_testkit::ledger::Metadata;
+use prompt_ledger_testkit::poll::eventually;
+use prompt_ledger_testkit::services;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::net::TcpStream;
 use tokio::process::{Child, ChildStdout, Command};
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Endpoint;
@@ -49,7 +52,7 @@ async fn is_served(ready: &Value) -> bool {
 #[tokio::test]
 async fn it_tells_where_it_serves_and_ends_when_its_standard_input_does() {
     // Whatever the environment says, two of them do not meet.
-    let taken = ["LISTEN_ADDR", "HTTP_ADDR", "METRICS_ADDR"].map(|name| (name, "127.0.0.1:1"));
+    let taken = ["LISTEN_ADDR", "HTTP_ADDR", "METRICS_ADDR", "HEALTH_ADDR"].map(|name| (name, "127.0.0.1:1"));
     let (mut first, second) = (embedded(&taken).await, embedded(&taken).await);
     for ready in [&first.ready, &second.ready] {
         for name in ["grpc", "http", "metrics"] {
@@ -65,6 +68,22 @@ async fn it_tells_where_it_serves_and_ends_when_its_standard_input_does() {
     first.said.read_to_string(&mut rest).await.unwrap();
     assert_eq!(rest, "", "one line, and nothing else");
     assert!(is_served(&second.ready).await);
+}
+
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn a_server_goes_on_where_its_output_cannot_be_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let addr = format!("127.0.0.1:{}", services::free_port());
+    let mut command = Command::from(ledger().addr(&addr).arg("--exit-with-stdin").command(folder.path()));
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    command.stdin(Stdio::piped()).stdout(full).stderr(Stdio::null()).kill_on_drop(true);
+    let mut child = command.spawn().unwrap();
+    let connects = async || TcpStream::connect(&addr).await;
+    eventually("it to listen", LIMIT, connects).await;
+    drop(child.stdin.take());
+    let status = tokio::time::timeout(LIMIT, child.wait()).await.unwrap().unwrap();
+    assert!(status.success(), "{status:?}");
 }
 
 #[tokio::test]

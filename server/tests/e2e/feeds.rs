@@ -25,8 +25,17 @@ async fn feed(ledger: &Ledger, request: v1::WatchExecutionsRequest) -> Feed {
     ledger.executions().watch_executions(request).await.unwrap().into_inner()
 }
 
+/// The next event that is no heartbeat.
 async fn next(feed: &mut Feed) -> v1::ExecutionEvent {
-    feed.message().await.unwrap().unwrap().event.unwrap()
+    let told = async {
+        loop {
+            let event = feed.message().await.unwrap().unwrap().event.unwrap();
+            if !matches!(event.kind, Some(Kind::Heartbeat(_))) {
+                return event;
+            }
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), told).await.expect("nothing more comes")
 }
 
 /// The snapshots that are sent before `synced`.
@@ -183,6 +192,7 @@ async fn a_feed_is_of_one_project_and_odd_filters_are_refused() {
     assert!(nothing.is_err(), "{nothing:?}");
     for wrong in [
         v1::WatchExecutionsRequest { prompt_name: "a b".into(), ..Default::default() },
+        v1::WatchExecutionsRequest { correlation_id: "c".repeat(10_000), ..Default::default() },
         v1::WatchExecutionsRequest { statuses: vec![99], ..Default::default() },
         v1::WatchExecutionsRequest {
             since: Some(prost_types::Timestamp { seconds: i64::MAX, nanos: 0 }),

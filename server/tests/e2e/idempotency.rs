@@ -219,7 +219,7 @@ async fn with_a_key_a_deadline_ends_the_call_and_not_the_execution() {
     let gate = Gate::new();
     model.next(Reply::answer("late").held(&gate));
     let mut request = Request::new(v1::RunExecutionRequest { spec: Some(keyed("k")) });
-    request.set_timeout(Duration::from_secs(1));
+    request.set_timeout(Duration::from_secs(5));
     let mut executions = ledger.executions();
     let status = executions.run_execution(request).await.unwrap_err();
     assert!(matches!(status.code(), Code::DeadlineExceeded | Code::Cancelled), "{status:?}");

@@ -127,7 +127,7 @@ async fn an_execution_that_fails_or_is_stopped_keeps_what_was_written() {
     let (ledger, model) = with_instances().await;
     for provider in ["azure", "claude"] {
         model.next(Reply::answer("one two three four").held_after(2, &Gate::new()));
-        let timeout = Some(prost_types::Duration { seconds: 1, nanos: 0 });
+        let timeout = Some(prost_types::Duration { seconds: 5, nanos: 0 });
         let record = WatchRecord::whole(&mut ledger.stream(v1::ExecutionSpec { timeout, ..of(provider) }).await).await;
         let ended = record.ended.unwrap();
         assert_eq!((&*ended.error_type, &*ended.response_text, &*record.text), ("timeout", "one two ", "one two "));
@@ -164,7 +164,7 @@ async fn what_a_server_streams_unasked_is_one_delta_where_its_model_does_not_str
 async fn what_a_server_streams_unasked_is_kept_where_the_call_is_stopped() {
     let (ledger, model) = with_instances().await;
     model.next(Reply::events([chunk("one "), chunk("two")]).held_after(1, &Gate::new()));
-    let expire_after = Some(prost_types::Duration { seconds: 1, nanos: 0 });
+    let expire_after = Some(prost_types::Duration { seconds: 5, nanos: 0 });
     let ended = ledger.run(v1::ExecutionSpec { expire_after, ..of("azure") }).await;
     assert_eq!(model.last_request().body["stream"], false);
     assert_eq!((&*ended.error_type, &*ended.response_text), ("expired", "one "));

@@ -2,8 +2,10 @@
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use prompt_ledger_proto::v1;
+use prompt_ledger_testkit::fake_model::{FakeModel, Reply};
 use prompt_ledger_testkit::ledger::Metadata;
 
 use super::ledger;
@@ -179,6 +181,17 @@ async fn a_demo_that_fails_does_not_end_the_server() {
     ledger.terminate().await;
     let said = demo(folder.path()).await;
     assert!(said.contains("The demo ended early:") && said.contains("archived"), "{said}");
+}
+
+#[tokio::test]
+async fn a_signal_is_heard_while_the_demo_waits_for_its_model() {
+    let model = FakeModel::start().await;
+    model.next(Reply::hang());
+    let ledger = ledger().openai(&model.base_url()).env("SHUTDOWN_GRACE", "60s").arg("--demo").start().await;
+    model.wait_for_calls(1).await;
+    let ended = ledger.terminate().await;
+    // Sooner than the call would be aborted: the demo gives it up.
+    assert!(ended.status.success() && ended.took < Duration::from_secs(20), "{ended:?}");
 }
 
 #[tokio::test]

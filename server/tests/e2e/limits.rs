@@ -12,7 +12,7 @@ use super::ledger;
 
 #[tokio::test]
 async fn a_connection_that_says_nothing_is_closed() {
-    let ledger = ledger().env("HANDSHAKE_TIMEOUT", "100ms").start().await;
+    let ledger = ledger().env("HANDSHAKE_TIMEOUT", "2s").start().await;
     for said in [&b""[..], b"PRI * HTTP"] {
         let mut connection = TcpStream::connect(&ledger.addr).await.unwrap();
         connection.write_all(said).await.unwrap();

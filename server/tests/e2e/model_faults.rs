@@ -29,7 +29,8 @@ async fn every_fault_is_a_failed_execution_of_its_kind() {
     ];
     for (reply, error_type) in cases {
         model.next(reply);
-        let timeout = Some(prost_types::Duration { seconds: 0, nanos: 500_000_000 });
+        // Only what never answers is given up, and so late that it has reached the model and leaves its script.
+        let timeout = (error_type == "timeout").then_some(prost_types::Duration { seconds: 5, nanos: 0 });
         let ran = ledger.run(v1::ExecutionSpec { timeout, ..spec("greet", &[]) }).await;
         assert_eq!((ran.status(), &*ran.error_type), (v1::ExecutionStatus::Failed, error_type));
         assert!(!ran.error_message.is_empty() && ran.completed_at.is_some(), "{ran:?}");
@@ -49,9 +50,10 @@ async fn a_nul_in_an_answer_is_replaced() {
 
 #[tokio::test]
 async fn a_provider_that_cannot_be_reached_is_a_connection_failure() {
-    let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let nobody = format!("http://{}/v1", free.local_addr().unwrap());
-    drop(free);
+    // Bound and not listening: nobody answers there, and nobody else is given the port.
+    let place = tokio::net::TcpSocket::new_v4().unwrap();
+    place.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let nobody = format!("http://{}/v1", place.local_addr().unwrap());
     let ledger = server(env!("CARGO_BIN_EXE_prompt-ledger")).openai(&nobody).start().await;
     ledger.active("greet", "hello").await;
     assert_eq!(ledger.run(spec("greet", &[])).await.error_type, "connection");

@@ -145,15 +145,15 @@ async fn a_proxy_that_refuses_is_named_without_its_password() {
 async fn silence_before_and_within_an_answer_is_bounded_by_the_settings() {
     let model = FakeModel::start().await;
     let gate = Gate::new();
-    let with = |name: &str| with_own(&model.base_url()).env(name, "200ms");
+    let with = |name: &str| with_own(&model.base_url()).env(name, "2s");
     model.next(Reply::echo().held(&gate));
     let failed = ran(with("PROVIDER_OWN_TIMEOUT_FIRST"), true).await;
     assert_eq!(&*failed.error_type, "timeout");
-    assert!(failed.error_message.contains("had not begun to answer after 200ms"), "{failed:?}");
+    assert!(failed.error_message.contains("had not begun to answer after 2s"), "{failed:?}");
     model.next(Reply::echo().held_after(2, &gate));
     let failed = ran(with("PROVIDER_OWN_TIMEOUT_IDLE"), true).await;
     assert_eq!((&*failed.error_type, &*failed.response_text), ("timeout", "one two "));
-    assert!(failed.error_message.contains("nothing came for 200ms"), "{failed:?}");
+    assert!(failed.error_message.contains("nothing came for 2s"), "{failed:?}");
 }
 
 #[tokio::test]
@@ -186,6 +186,8 @@ async fn connections_are_kept_as_long_as_the_setting_says() {
         for _ in 0..3 {
             ledger.run(v1::ExecutionSpec { model: Some(own.clone()), ..spec("greet", &[]) }).await;
         }
-        assert_eq!(model.connections(), connections, "{kept}");
+        // A connection is given back a moment after its answer: one call may have come before.
+        let most = if connections == 1 { 2 } else { connections };
+        assert!((connections..=most).contains(&model.connections()), "{kept}: {}", model.connections());
     }
 }

@@ -119,7 +119,7 @@ async fn an_execution_that_expires_between_attempts_says_so() {
     let ledger = ledger().openai(&model.base_url()).env("RETRY_DELAYS", "1h").start().await;
     ledger.active("greet", "hello").await;
     model.otherwise(Reply::status(503, "{}"));
-    let short = prost_types::Duration { seconds: 1, nanos: 0 };
+    let short = prost_types::Duration { seconds: 60, nanos: 0 };
     let ran = ledger.run(v1::ExecutionSpec { expire_after: Some(short), ..retried(1) }).await;
     assert_eq!((&*ran.error_type, ran.attempts), ("provider_error", 1), "a retry that would come too late is not made");
 }

@@ -153,22 +153,35 @@ async fn a_stream_ends_at_its_age_and_is_resumed_with_its_cursor() {
     let gate = Gate::new();
     model.next(Reply::answer("hi").held(&gate));
     let id = ledger.submit(greet()).await;
+    // A stream tells what there is at its begin before its age ends it.
+    model.wait_for_calls(1).await;
     let mut record = WatchRecord::new();
     let aged = record.read(&mut ledger.watch(&id, 0).await.unwrap(), |_| false).await.unwrap();
     let info = refused(Err::<(), _>(aged), Code::Unavailable, "DRAINING");
     assert_eq!((&*info.metadata["last_sequence"], record.cursor), ("2", 2));
     gate.open();
-    record.finish(&mut ledger.watch(&id, record.cursor).await.unwrap()).await;
+    let rest = async {
+        while record.ended.is_none() {
+            // The end may be written after the age of one more.
+            if let Some(aged) = record.read(&mut ledger.watch(&id, record.cursor).await.unwrap(), |_| false).await {
+                let info = refused(Err::<(), _>(aged), Code::Unavailable, "DRAINING");
+                assert_eq!(info.metadata["last_sequence"], record.cursor.to_string());
+            }
+        }
+    };
+    tokio::time::timeout(WAIT_LIMIT, rest).await.expect("the end is not told");
     assert_eq!(record.events.len(), 3);
 }
 
 #[tokio::test]
 async fn a_drain_ends_watches_at_once_and_a_thousand_of_them_do_not_hold_the_process() {
     let model = FakeModel::start().await;
-    let ledger = ledger().openai(&model.base_url()).env("MAX_STREAMS", "2000").env("SHUTDOWN_GRACE", "5s");
-    let ledger = ledger.env("MAX_WATCHERS_PER_KEY", "2000").start().await;
+    let ledger = ledger().openai(&model.base_url()).env("MAX_STREAMS", "2000").env("SHUTDOWN_GRACE", "60s");
+    // A connection that says nothing is closed by itself only after the test.
+    let ledger = ledger.env("MAX_WATCHERS_PER_KEY", "2000").env("HANDSHAKE_TIMEOUT", "1m").start().await;
     ledger.active("greet", "hello").await;
-    model.otherwise(Reply::hang());
+    let gate = Gate::new();
+    model.otherwise(Reply::answer("late").held(&gate));
     let id = ledger.submit(greet()).await;
     let mut watches = Vec::new();
     for _ in 0..1_000 {
@@ -195,21 +208,25 @@ async fn a_drain_ends_watches_at_once_and_a_thousand_of_them_do_not_hold_the_pro
     };
     refused(Err::<(), _>(ended), Code::Unavailable, "DRAINING");
     // Far more than it takes, and far less than the grace.
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    gate.open();
     let ended = ledger.ended().await;
-    assert!(ended.status.success() && ended.took < Duration::from_secs(5), "{ended:?}");
+    assert!(ended.status.success() && ended.took < Duration::from_secs(20), "{ended:?}");
 }
 
 #[tokio::test]
 async fn a_stream_may_end_within_the_grace_and_is_interrupted_after_it() {
     let model = FakeModel::start().await;
     let ledger =
-        ledger().expects("execution ended").openai(&model.base_url()).env("SHUTDOWN_GRACE", "3s").start().await;
+        ledger().expects("execution ended").openai(&model.base_url()).env("SHUTDOWN_GRACE", "9s").start().await;
     ledger.active("greet", "hello").await;
     let gate = Gate::new();
     model.next(Reply::answer("in time").held(&gate));
     model.next(Reply::hang());
-    let (mut well, mut late) = (ledger.stream(greet()).await, ledger.stream(greet()).await);
+    let mut well = ledger.stream(greet()).await;
+    // The first reply is for it.
+    model.wait_for_calls(1).await;
+    let mut late = ledger.stream(greet()).await;
     model.wait_for_calls(2).await;
     ledger.signal("TERM");
     gate.open();
@@ -223,7 +240,7 @@ async fn a_stream_may_end_within_the_grace_and_is_interrupted_after_it() {
 #[tokio::test]
 async fn who_does_not_read_is_told_so_and_resumes() {
     let model = FakeModel::start().await;
-    let ledger = ledger().openai(&model.base_url()).env("STREAM_STALL_LIMIT", "500ms");
+    let ledger = ledger().openai(&model.base_url()).env("STREAM_STALL_LIMIT", "3s");
     let ledger = ledger.env("LOG", "prompt_ledger_server=debug").start().await;
     ledger.active("greet", "hello").await;
     // In one large piece, and in many small ones, which fit into the window for a while.
@@ -283,14 +300,14 @@ async fn a_watch_ends_by_its_callers_deadline_in_our_words() {
     model.otherwise(Reply::hang());
     let id = ledger.submit(greet()).await;
     let mut request = tonic::Request::new(v1::WatchExecutionRequest { execution_id: id, after_sequence: 0 });
-    request.set_timeout(Duration::from_millis(500));
+    request.set_timeout(Duration::from_secs(5));
     let mut watch = ledger.executions().watch_execution(request).await.unwrap().into_inner();
     let late = WatchRecord::new().read(&mut watch, |_| false).await.unwrap();
     refused(Err::<(), _>(late), Code::DeadlineExceeded, "DEADLINE_EXCEEDED");
     // With an idempotency key the execution goes on, but the call still ends.
     let keyed = v1::ExecutionSpec { idempotency_key: "order-1".into(), ..greet() };
     let mut request = tonic::Request::new(v1::StreamExecutionRequest { spec: Some(keyed) });
-    request.set_timeout(Duration::from_millis(500));
+    request.set_timeout(Duration::from_secs(5));
     let mut stream = ledger.executions().stream_execution(request).await.unwrap().into_inner();
     let late = WatchRecord::new().read(&mut stream, |_| false).await.unwrap();
     refused(Err::<(), _>(late), Code::DeadlineExceeded, "DEADLINE_EXCEEDED");

@@ -94,7 +94,7 @@ async fn what_is_no_json_object_of_the_call_is_a_bad_request() {
 
 #[tokio::test]
 async fn a_body_that_does_not_come_in_time_ends_the_call() {
-    let ledger = ledger().env("REQUEST_READ_TIMEOUT", "500ms").start().await;
+    let ledger = ledger().env("REQUEST_READ_TIMEOUT", "3s").start().await;
     for (lines, begun) in [("Content-Length: 100\r\n", "{\"des"), ("Transfer-Encoding: chunked\r\n", "5\r\n{\"des")] {
         let answer = raw(&ledger, put(&ledger, lines, begun).as_bytes()).await;
         assert!(answer.starts_with("HTTP/1.1 504 ") && answer.contains("DEADLINE_EXCEEDED"), "{answer}");
@@ -147,7 +147,7 @@ async fn begun(ledger: &Ledger, length: Option<&str>) -> (ResponseFuture, SendSt
 
 #[tokio::test]
 async fn over_http2_too_a_body_must_come_in_time() {
-    let ledger = ledger().env("REQUEST_READ_TIMEOUT", "500ms").start().await;
+    let ledger = ledger().env("REQUEST_READ_TIMEOUT", "3s").start().await;
     for (length, drips) in [(None, false), (Some("100000"), false), (None, true)] {
         let (response, mut body) = begun(&ledger, length).await;
         let mut response = std::pin::pin!(tokio::time::timeout(WAIT_LIMIT, response));

@@ -12,9 +12,10 @@ const HEALTH: &str = "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 #[tokio::test]
 async fn who_does_not_send_its_headers_in_time_is_closed() {
-    let ledger = ledger().env("HANDSHAKE_TIMEOUT", "300ms").env("REQUEST_READ_TIMEOUT", "300ms").start().await;
-    for begun in ["", "G", "GET /health HTTP/1.1\r\nHost: loc", "P", "PRI * HTTP/2.0\r\n\r\nSM\r\n"] {
-        let answer = raw(&ledger, begun.as_bytes()).await;
+    let ledger = ledger().env("HANDSHAKE_TIMEOUT", "3s").env("REQUEST_READ_TIMEOUT", "3s").start().await;
+    let begun = ["", "G", "GET /health HTTP/1.1\r\nHost: loc", "P", "PRI * HTTP/2.0\r\n\r\nSM\r\n"];
+    let answers = futures::future::join_all(begun.map(|begun| raw(&ledger, begun.as_bytes()))).await;
+    for (begun, answer) in begun.iter().zip(answers) {
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{begun:?}: {answer}");
     }
     // The next request on a connection has the same time for its headers.
@@ -121,7 +122,8 @@ async fn both_doors_together_have_so_many_connections() {
 async fn drained(http2: bool) {
     let model = FakeModel::start().await;
     // Probes are told so.
-    let ledger = ledger().expects("this server shuts down").openai(&model.base_url()).start().await;
+    let ledger =
+        ledger().expects("this server shuts down").openai(&model.base_url()).env("SHUTDOWN_GRACE", "60s").start().await;
     ledger.active("greet", "hello").await;
     let gate = Gate::new();
     model.next(Reply::answer("in time").held(&gate));

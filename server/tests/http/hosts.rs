@@ -60,7 +60,7 @@ async fn pages_of_listed_origins_may_call_and_those_of_others_may_not() {
             (200, &ORIGIN.parse().unwrap())
         );
         let allowed = answer.headers["access-control-allow-headers"].to_str().unwrap();
-        for header in ["x-api-key", "x-ledger-project", "if-match", "idempotency-key", "last-event-id"] {
+        for header in ["x-api-key", "x-ledger-project", "if-match", "idempotency-key", "last-event-id", "traceparent"] {
             assert!(allowed.contains(header), "{allowed}");
         }
         let foreign = client.send(Method::OPTIONS, "/v1/prompts/greet", &preflight("https://evil.test"), "").await;

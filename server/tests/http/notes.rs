@@ -30,7 +30,7 @@ async fn what_no_route_knows_is_counted_as_this_doors_and_without_its_path() {
     let mut client = Client::http1(&ledger).await;
     assert_eq!(client.send(Method::GET, "/v1/prompts/greet", &elsewhere, "").await.status, 421);
 
-    let shown = metrics::fetched(metrics::addr(&ledger.output())).await;
+    let shown = metrics::fetched(metrics::served_at(ledger.process()).await).await;
     for (method, route, status, count) in [
         ("GET", "none", 404, 8.0),
         ("DELETE", "none", 405, 2.0),
@@ -90,7 +90,7 @@ async fn a_line_about_a_write_names_what_it_is_about_as_over_grpc() {
 async fn a_stream_is_noted_when_it_ends_or_its_caller_hangs_up() {
     let (ledger, model) = ledger_with_model().await;
     ledger.active("greet", "Hi {{name}}").await;
-    let addr = metrics::addr(&ledger.output());
+    let addr = metrics::served_at(ledger.process()).await;
     let mut client = Client::http1(&ledger).await;
     let gate = Gate::new();
     model.next(Reply::answer("one two three four").held_after(2, &gate));

@@ -143,7 +143,7 @@ async fn a_reader_goes_on_behind_a_drain_where_it_was() {
         ledger()
             .expects("execution ended")
             .openai(&model.base_url())
-            .env("SHUTDOWN_GRACE", "1s")
+            .env("SHUTDOWN_GRACE", "9s")
             .data_dir(folder.path())
             .start()
     };

@@ -103,8 +103,10 @@ async fn what_is_refused_before_the_first_event_is_a_plain_error() {
         }
         // Who posts again after a break would pay again; with an idempotency key it finds what it began.
         let again = [("last-event-id", "1")];
-        let answer = client.send(Method::POST, "/v1/executions:stream", &again, greet()).await;
-        assert_eq!((answer.status.as_u16(), &*answer.code()), (400, "INVALID_FIELD"));
+        for path in ["/v1/executions:stream", "/v1/executions:run", "/v1/executions:submit"] {
+            let answer = client.send(Method::POST, path, &again, greet()).await;
+            assert_eq!((answer.status.as_u16(), &*answer.code()), (400, "INVALID_FIELD"), "{path}");
+        }
     }
     assert_eq!(model.calls(), 2);
 }
@@ -113,7 +115,7 @@ async fn what_is_refused_before_the_first_event_is_a_plain_error() {
 async fn a_reader_goes_on_by_the_id_of_its_last_event_after_the_server_was_killed() {
     let dir = tempfile::tempdir().unwrap();
     let model = FakeModel::start().await;
-    let start = || ledger().expects("holder").openai(&model.base_url()).env("LEASE", "1s").data_dir(dir.path()).start();
+    let start = || ledger().expects("holder").openai(&model.base_url()).env("LEASE", "5s").data_dir(dir.path()).start();
     let before = start().await;
     before.active("greet", "Hi {{name}}").await;
     let gate = Gate::new();
@@ -221,7 +223,7 @@ async fn a_drain_ends_every_watch_with_a_failure_that_says_when_to_come_back() {
 #[tokio::test]
 async fn who_does_not_read_is_told_so_and_goes_on() {
     let model = FakeModel::start().await;
-    let ledger = ledger().openai(&model.base_url()).env("STREAM_STALL_LIMIT", "500ms");
+    let ledger = ledger().openai(&model.base_url()).env("STREAM_STALL_LIMIT", "3s");
     let ledger = ledger.env("LOG", "prompt_ledger_server=debug").start().await;
     ledger.active("greet", "Hi {{name}}").await;
     let gate = Gate::new();

@@ -135,3 +135,36 @@ async fn every_selector_of_the_alerts_and_the_board_finds_what_has_happened() {
         }
     }
 }
+
+/// Whether Prometheus has seen more and more calls of this RPC that end so.
+async fn grows(prometheus: &Prometheus, code: &str, method: &str) -> bool {
+    let series = format!(r#"prompt_ledger_rpc_duration_seconds_count{{code="{code}",method="{method}"}}"#);
+    prometheus.value(&format!("sum(rate({series}[5m])) > 0")).await.is_some()
+}
+
+#[tokio::test]
+async fn watching_streams_that_end_at_their_age_are_no_calls_that_fail() {
+    let deployment = Deployment::new().await.with("STREAM_MAX_AGE", "1s");
+    let server = &deployment.server().await;
+    server.active("greet", "hello").await;
+    let rules = deploy("prometheus/alerts.yml").canonicalize().unwrap();
+    let prometheus = &Prometheus::start(&[metrics::served_at(server.process()).await], &rules).await;
+    let called_and_aged = async || {
+        let request = v1::GetPromptRequest { name: "greet".into(), min_revision: None };
+        server.registry().get_prompt(request).await.unwrap();
+        let watched = server.registry().watch_prompts(v1::WatchPromptsRequest::default()).await;
+        let mut feed = watched.unwrap().into_inner();
+        let aged = loop {
+            match feed.message().await {
+                Ok(message) => assert!(message.is_some(), "a watch never ends well"),
+                Err(status) => break status,
+            }
+        };
+        assert_eq!(aged.code(), Code::Unavailable);
+        grows(prometheus, "UNAVAILABLE", "WatchPrompts").await && grows(prometheus, "OK", "GetPrompt").await
+    };
+    eventually("calls and aged streams to be seen", called_and_aged).await;
+    let of_calls = |rule: &String| rule.contains("UNAVAILABLE") && rule.contains("prompt_ledger_rpc_duration");
+    let rule = expressions(prometheus).await.into_iter().find(of_calls).unwrap();
+    assert_eq!(prometheus.value(&rule).await, None, "{rule}");
+}

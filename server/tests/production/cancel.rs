@@ -44,8 +44,10 @@ async fn a_running_execution_is_aborted_through_to_the_provider_call() {
     let id = submit(&server, greet()).await;
     deployment.model.wait_for_calls(1).await;
     let asked = Instant::now();
-    let running = cancel(&other, &id).await.unwrap();
-    assert_eq!(running.status(), v1::ExecutionStatus::Running);
+    let told = cancel(&other, &id).await.unwrap();
+    // Its holder may have heard of it already.
+    let is_known = matches!(told.status(), v1::ExecutionStatus::Running | v1::ExecutionStatus::Canceled);
+    assert!(is_known, "{told:?}");
     deployment.model.wait_for_aborts(1).await;
     let canceled = ended(&server, &id).await;
     assert_eq!((canceled.status(), &*canceled.error_type), (v1::ExecutionStatus::Canceled, ""));
@@ -86,7 +88,7 @@ async fn without_a_bus_the_holder_finds_the_wish_by_itself() {
 
 #[tokio::test]
 async fn a_canceled_execution_whose_worker_dies_is_not_run_again() {
-    let deployment = Deployment::new().await.without_holder().with("LEASE", "2s");
+    let deployment = Deployment::new().await.without_holder().with("LEASE", "5s");
     let (server, worker) = deployment.pair().await;
     deployment.model.next(Reply::hang());
     let id = submit(&server, greet()).await;

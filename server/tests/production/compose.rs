@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
 
-use crate::kit::{eventually, free_address, greet};
+use crate::kit::{MACHINE_BUSY, eventually, free_address, greet};
 
 /// Where containers find their secrets.
 const SECRETS: &str = "/run/secrets/";
@@ -71,7 +71,9 @@ impl Composed {
         }
         // The test shares its brokers with others.
         environment.insert("BROKER_PREFIX".to_owned(), self.prefix.clone());
-        for (name, port) in [("LISTEN_ADDR", ":50051"), ("HEALTH_ADDR", ":50052"), ("METRICS_ADDR", ":9464")] {
+        for (name, port) in
+            [("LISTEN_ADDR", ":50051"), ("HTTP_ADDR", ":8000"), ("HEALTH_ADDR", ":50052"), ("METRICS_ADDR", ":9464")]
+        {
             let address = environment.get_mut(name).unwrap_or_else(|| panic!("{name} is not set"));
             let host = address.strip_suffix(port).unwrap();
             *address = format!("{host}:{}", free_address().rsplit_once(':').unwrap().1);
@@ -96,6 +98,7 @@ impl Composed {
         let command = Self::command(&environment, &self.services[service]["command"]);
         let process = Process::start(command, |line| line.contains(ready).then_some(())).await.0;
         let process = process.expecting(&["serving plain text off loopback", "queued executions wait: start a worker"]);
+        let process = process.expecting(&MACHINE_BUSY);
         // As the engine asks.
         let mut probe = self.services[service]["healthcheck"]["test"].clone();
         assert_eq!(probe.as_array_mut().unwrap().remove(0), "CMD");

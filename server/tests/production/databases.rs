@@ -15,7 +15,10 @@ fn refusals(url: &str) -> [(&'static str, String); 4] {
     let built = Path::new(env!("CARGO_BIN_EXE_prompt-ledger"));
     let worker = built.with_file_name("prompt-ledger-worker");
     let said = |program: &Path, args: &[&str]| {
-        let (well, said) = server(program).env("DATABASE_URL", url).said(args);
+        let ask = || server(program).env("DATABASE_URL", url).said(args);
+        // A connection may take two seconds, which a machine that pauses may exceed: once more.
+        let in_time = Some(ask()).filter(|(_, said)| !said.contains("does not answer within"));
+        let (well, said) = in_time.unwrap_or_else(ask);
         assert!(!well && !said.contains(PASSWORD) && said.contains("DATABASE_URL"), "{args:?}: {said}");
         said
     };
@@ -81,7 +84,8 @@ async fn every_command_says_what_is_wrong_with_the_database_and_what_to_do() {
     let absent = format!("postgres://ledger:{PASSWORD}@127.0.0.1:{nobody}/{name}");
     all_say(&absent, &["nothing listens at 127.0.0.1:", "Connection refused", "start Postgres"]);
     let unknown = format!("postgres://ledger:{PASSWORD}@no-such-host.invalid/{name}");
-    all_say(&unknown, &["no-such-host.invalid:5432 cannot be reached", "check host and port"]);
+    // Or that there was no answer in time, where a resolver waits for its own servers.
+    all_say(&unknown, &["no-such-host.invalid:5432", "check host and port"]);
 
     place.sql("ALTER ROLE ledger CONNECTION LIMIT 0");
     all_say(url, &["too many connections for role \"ledger\"", "raise the limit"]);

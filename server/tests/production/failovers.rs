@@ -16,15 +16,15 @@ use crate::audit::{Findings, audit};
 use crate::kit::{Deployment, ended, eventually, get, greet, request, submit};
 use crate::outages::{health, watch_health};
 
-const LEASE: Duration = Duration::from_secs(4);
+const LEASE: Duration = Duration::from_secs(8);
 /// Longer than the leases.
-const OUTAGE: Duration = Duration::from_secs(6);
+const OUTAGE: Duration = Duration::from_secs(10);
 /// Upper bounds on the time until submits are acknowledged again: after a standby was promoted, and after any other
 /// outage.
-const SWITCHED_BY: Duration = Duration::from_secs(5);
+const SWITCHED_BY: Duration = Duration::from_secs(20);
 const BACK_BY: Duration = Duration::from_secs(20);
 /// SHUTDOWN_GRACE, with time to spare for a busy machine.
-const GRACE: Duration = Duration::from_secs(13);
+const GRACE: Duration = Duration::from_secs(30);
 /// Calls that finish during an outage.
 const CALLS: usize = 8;
 
@@ -130,8 +130,9 @@ async fn a_standby_that_is_promoted_behind_a_switched_proxy_is_written_to_within
     // A planned switchover: the old primary shuts down in order, so that the new one lacks nothing that was
     // acknowledged, and comes back as a standby. New connections lead to it until the proxy is switched, and those
     // that exist stay there.
-    first.stop();
+    first.begin_stop().await;
     held.answers_come().await;
+    first.stop();
     second.promote();
     first.restart_as_standby_of(&second).await;
     held.is_told().await;
@@ -289,11 +290,22 @@ async fn a_database_that_is_slow_to_connect_to_is_not_held_to_be_down() {
     let mut health = watch_health(&server).await;
     assert_eq!(health.message().await.unwrap().unwrap().status(), ServingStatus::Serving);
     // A connection takes at least three round trips, more than a second; a query takes one.
-    proxy.delay(Duration::from_millis(200));
-    proxy.cut();
-    // Long enough for a check to meet the cut connection, and for later ones to replace it: any change would be told.
-    let told = tokio::time::timeout(Duration::from_secs(11), health.message()).await;
-    assert!(told.is_err(), "{told:?}");
+    proxy.delay(Duration::from_millis(170));
+    let mut next = async |within: u64| {
+        let told = tokio::time::timeout(Duration::from_secs(within), health.message()).await;
+        told.ok().map(|told| told.unwrap().unwrap().status())
+    };
+    // Where the machine pauses in the check behind the one that meets the cut, two have failed in a row: once more.
+    for _ in 0..3 {
+        proxy.cut();
+        // Long enough for a check to meet the cut connection, and for later ones to replace it: any change would be
+        // told.
+        if next(11).await.is_none() {
+            return;
+        }
+        assert_eq!(next(60).await, Some(ServingStatus::Serving), "it takes writes, slow as it is");
+    }
+    panic!("a slow database is held to be down");
 }
 
 /// Not dropped: its server is a standby by now.

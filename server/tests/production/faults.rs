@@ -97,15 +97,19 @@ async fn a_server_that_is_killed_loses_nothing() {
 #[tokio::test]
 async fn a_paused_worker_that_wakes_after_its_lease_touches_nothing() {
     // What it had asked the brokers is too late by then.
-    let deployment = quick(Deployment::new().await).without_broker();
+    let deployment = quick(Deployment::new().await).without_broker().with("LEASE", "5s");
     let (server, sleeper) = deployment.pair().await;
-    deployment.model.next(Reply::echo().delay(Duration::from_secs(1)));
+    let gate = Gate::new();
+    deployment.model.next(Reply::echo().held(&gate));
     let id = submit(&server, greet()).await;
     deployment.model.wait_for_calls(1).await;
     sleeper.signal("STOP");
     let _other = deployment.worker().await;
     let done = ended(&server, &id).await;
     assert_eq!((done.status(), done.attempts), (v1::ExecutionStatus::Succeeded, 2));
+    // It wakes to an answer.
+    gate.open();
+    deployment.model.wait_until_idle().await;
     sleeper.signal("CONT");
     // The worker has noticed once it takes new work.
     let next = submit(&server, greet()).await;
@@ -119,7 +123,7 @@ async fn a_paused_worker_that_wakes_after_its_lease_touches_nothing() {
 /// Nothing in the worker holds its write back: only the fence does.
 #[tokio::test]
 async fn a_worker_that_does_not_know_that_it_lost_its_lease_touches_nothing() {
-    let deployment = quick(Deployment::new().await);
+    let deployment = quick(Deployment::new().await).with("LEASE", "5s");
     let server = deployment.server().await;
     let sleeper = deployment.worker_builder().env("LEASE", "1h").env("WORKER_CONCURRENCY", "1").start_worker().await;
     server.active("greet", "hello").await;
@@ -212,7 +216,7 @@ async fn postgres_killed_in_the_middle_of_load_loses_nothing() {
 
 #[tokio::test]
 async fn a_poison_execution_ends_failed_with_the_log_of_its_attempts() {
-    let deployment = quick(Deployment::new().await);
+    let deployment = quick(Deployment::new().await).without_worker().with("LEASE", "5s");
     let server = deployment.server().await;
     server.active("greet", "hello").await;
     deployment.model.otherwise(Reply::hang());

@@ -178,7 +178,7 @@ async fn callers_that_leave_at_any_moment_leave_nothing_behind() {
     let marks: Vec<_> = (0..20).map(|number| format!("mark{number}")).collect();
     join_all(marks.iter().map(|name| server.active(name, "hello"))).await;
     assert_eq!(count("prompts WHERE name LIKE 'mark%'"), 20.0);
-    let addrs = [metrics::addr(&server.output()), metrics::addr(&worker.output())];
+    let addrs = [metrics::served_at(server.process()).await, metrics::served_at(&worker).await];
     assert_eq!(idle(&addrs).await, count("executions"));
 }
 
@@ -189,5 +189,5 @@ async fn callers_of_dev_that_leave_at_any_moment_leave_nothing_behind() {
     let dev = server(env!("CARGO_BIN_EXE_prompt-ledger")).openai(&model.base_url()).env("LOG", "info").start().await;
     dev.active("greet", "hello").await;
     calls_given_up(&dev).await;
-    assert!(idle(&[metrics::addr(&dev.output())]).await >= f64::from(MOMENTS));
+    assert!(idle(&[metrics::served_at(dev.process()).await]).await >= f64::from(MOMENTS));
 }

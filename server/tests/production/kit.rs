@@ -37,6 +37,11 @@ pub(crate) const DATABASE_AWAY: [&str; 20] = [
     "the store was not closed in time",
     "repeated within the last minute",
 ];
+/// Whether a server has said that no broker took a hint.
+pub(crate) fn lost_hints(server: &Ledger) -> bool {
+    server.output().iter().any(|line| line.contains("were not sent"))
+}
+
 /// What they warn of while a broker is away.
 pub(crate) const BROKER_AWAY: [&str; 3] =
     ["not reached; trying again", "were not sent; others find", "repeated within the last minute"];
@@ -45,8 +50,14 @@ pub(crate) const HOLDER_AWAY: [&str; 4] =
     ["its holder went away", "left: its lease was lost", "ended by another", "execution ended"];
 
 /// What they warn of on a machine that is too busy to answer in time: no test depends on its speed.
-pub(crate) const MACHINE_BUSY: [&str; 4] =
-    ["timed out", "no answer within", "no answer in time", "repeated within the last minute"];
+pub(crate) const MACHINE_BUSY: [&str; 6] = [
+    "timed out",
+    "no answer within",
+    "no answer in time",
+    "not connected",
+    "statement timeout",
+    "repeated within the last minute",
+];
 
 /// The configuration and the services that servers and workers share.
 pub(crate) struct Deployment {

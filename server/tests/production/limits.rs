@@ -7,6 +7,7 @@ use std::time::Duration;
 use prompt_ledger_proto::v1;
 use prompt_ledger_proto::v1::execution_service_client::ExecutionServiceClient;
 use prompt_ledger_testkit::ledger::{Connection, carried, spec};
+use prompt_ledger_testkit::poll;
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
@@ -21,14 +22,21 @@ async fn a_full_queue_refuses_submits_until_it_has_drained() {
     server.carry(vec![carried("carried", "hello")]).await;
     let keyed = v1::ExecutionSpec { idempotency_key: "k".into(), ..greet() };
     let mut ids = vec![submit(&server, keyed.clone()).await];
-    let refused = loop {
+    // A submit that is recorded while the queue is measured counts twice, until it is measured again.
+    let refused = poll::eventually("the queue to be full", Duration::from_secs(60), async || {
         match server.executions().submit_execution(request(greet())).await {
-            Ok(answer) => ids.push(answer.into_inner().execution_id),
-            Err(refused) => break refused,
+            Ok(answer) => {
+                ids.push(answer.into_inner().execution_id);
+                Err("there was room")
+            }
+            Err(refused) => {
+                assert_eq!(refused.code(), Code::ResourceExhausted);
+                if ids.len() < 3 { Err("too early") } else { Ok(refused) }
+            }
         }
-    };
+    });
+    let refused = refused.await;
     assert_eq!(ids.len(), 3);
-    assert_eq!(refused.code(), Code::ResourceExhausted);
     let details = refused.get_error_details();
     assert_eq!(details.error_info().unwrap().reason, "OVERLOADED");
     assert!(details.retry_info().is_some());

@@ -4,11 +4,13 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use prompt_ledger_proto::v1;
 use prompt_ledger_testkit::fake_model::Reply;
 use prompt_ledger_testkit::ledger::Ledger;
 use prompt_ledger_testkit::metrics::{self, MetricsText};
+use prompt_ledger_testkit::poll;
 use prompt_ledger_testkit::process::Process;
 use prompt_ledger_testkit::services::{self, Prometheus};
 use tokio::io::AsyncWriteExt as _;
@@ -55,7 +57,7 @@ impl Busy {
         server.registry().get_prompt(unknown).await.unwrap_err();
         let http = server.http.trim_start_matches("http://").parse().unwrap();
         assert_eq!(services::get(http, "/v1/prompts/greet").await.0, 401);
-        let addrs = [metrics::addr(&server.output()), metrics::addr(&worker.output())];
+        let addrs = [metrics::served_at(server.process()).await, metrics::served_at(&worker).await];
         // Its end is told before it is noted.
         let is_end =
             |line: &str| line.starts_with("prompt_ledger_executions_ended_total{") && line.contains("succeeded");
@@ -139,12 +141,14 @@ async fn calls_executions_and_providers_are_counted_where_they_happen() {
         ),
         (format!(r#"gen_ai_client_inference_time_to_first_chunk_seconds_count{{{openai}}}"#), Some(1.0), None),
         (r#"prompt_ledger_watch_slow_total"#.to_owned(), Some(0.0), Some(0.0)),
-        (r#"prompt_ledger_broker_breaker_open"#.to_owned(), Some(0.0), Some(0.0)),
         (r#"prompt_ledger_results_waiting"#.to_owned(), Some(0.0), Some(0.0)),
     ] {
         assert_eq!(server.value(&series), of_server, "{series} of the server\n{}", server.text());
         assert_eq!(worker.value(&series), of_worker, "{series} of the worker\n{}", worker.text());
     }
+    // Where two sends were slow it is open for a moment.
+    let breaker = "prompt_ledger_broker_breaker_open";
+    assert!(server.value(breaker).is_some() && worker.value(breaker).is_some(), "{}", server.text());
     assert!(server.has("prompt_ledger_queue_depth") && !worker.has("prompt_ledger_queue_depth"));
     assert!(server.value(r#"prompt_ledger_connections{door="grpc"}"#) >= Some(1.0), "{}", server.text());
     for pool in ["calls", "lists", "revisions", "leases", "health", "writes"] {
@@ -179,8 +183,12 @@ async fn prometheus_fetches_a_server_and_a_worker_and_reads_the_alerts() {
         all.len() > 5 && all.iter().all(|rule| rule["health"] == "ok")
     })
     .await;
-    let firing = prometheus.ask("/api/v1/alerts").await["alerts"].clone();
-    assert_eq!(firing.as_array().unwrap().len(), 0, "nothing is wrong: {firing}");
+    // Those that are pending are among them, and a slow machine may bring about one for a moment.
+    poll::eventually("nothing to be wrong", Duration::from_secs(60), async || {
+        let alerts = prometheus.ask("/api/v1/alerts").await["alerts"].clone();
+        if alerts.as_array().unwrap().is_empty() { Ok(()) } else { Err(alerts) }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -190,7 +198,7 @@ async fn a_worker_beside_a_server_finds_the_next_port_and_off_is_off() {
         deployment.builder().without("METRICS_ADDR").start(),
         deployment.worker_builder().without("METRICS_ADDR").start_worker()
     );
-    let ports = [metrics::addr(&server.output()), metrics::addr(&worker.output())].map(|addr| addr.port());
+    let ports = [metrics::served_at(server.process()).await, metrics::served_at(&worker).await].map(|addr| addr.port());
     assert!(ports.iter().all(|port| (9_464..9_480).contains(port)) && ports[0] != ports[1], "{ports:?}");
     let taken = format!("127.0.0.1:{}", ports[0]);
     let (started, said) = deployment.worker_builder().env("METRICS_ADDR", &taken).said(&[]);
@@ -215,7 +223,7 @@ async fn a_call_over_http_whose_caller_hangs_up_is_counted_too() {
     stream.write_all(request.as_bytes()).await.unwrap();
     deployment.model.wait_for_calls(1).await;
     drop(stream);
-    let addr = metrics::addr(&server.output());
+    let addr = metrics::served_at(server.process()).await;
     let series = r#"prompt_ledger_http_duration_seconds_count{method="POST",route="/v1/executions:run",status="499"}"#;
     eventually("its end to be noted", async || metrics::fetched(addr).await.value(series) == Some(1.0)).await;
 }

@@ -18,7 +18,7 @@ use crate::audit::all_ended_well;
 use crate::kit::{Deployment, eventually, greet, request, submit};
 
 /// An upper bound on the time until all of it works again.
-const BACK_BY: Duration = Duration::from_secs(10);
+const BACK_BY: Duration = Duration::from_secs(20);
 
 pub(crate) async fn health(server: &Ledger) -> ServingStatus {
     let mut client = HealthClient::new(server.connection_with(Metadata::none()));

@@ -84,7 +84,7 @@ async fn without_a_broker_a_change_is_found_by_the_look_at_the_revisions() {
         assert_eq!(change(&mut feed).await, (round, "greet".to_owned()));
     }
     // Five looks, four of which come in a second.
-    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
 }
 
 #[tokio::test]

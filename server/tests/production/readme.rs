@@ -6,7 +6,7 @@ use std::process::Command;
 use prompt_ledger_testkit::process::Process;
 use prompt_ledger_testkit::shell::{Commands, blocks};
 
-use crate::kit::{Deployment, free_address};
+use crate::kit::{Deployment, MACHINE_BUSY, free_address};
 
 /// What takes the place of what is printed.
 struct Places {
@@ -58,6 +58,8 @@ impl Places {
         for name in ["OPENAI_BASE_URL", "BROKER_PREFIX"] {
             shell.env(name, self.deployment.value(name));
         }
+        // Where the default is taken the server warns of that.
+        shell.env("HTTP_ADDR", "127.0.0.1:0");
         shell.args(["-c", &script]);
         self.tools.set(&mut shell);
         shell
@@ -69,7 +71,7 @@ impl Places {
         // In place of the shell, so that the signal which ends it arrives.
         let command = self.shell(&format!("{exports}\nexec {command}\n"));
         let process = Process::start(command, |line| line.contains(ready).then_some(())).await.0;
-        process.expecting(&["queued executions wait: start a worker"])
+        process.expecting(&["queued executions wait: start a worker"]).expecting(&MACHINE_BUSY)
     }
 }
 

@@ -7,8 +7,7 @@ use crate::kit::{Deployment, ended, greet, submit};
 
 #[tokio::test]
 async fn a_worker_whose_heartbeats_die_ends_and_another_one_runs_what_it_held() {
-    let deployment =
-        Deployment::new().await.without_worker().without_holder().expects("panicked").with("SHUTDOWN_GRACE", "1s");
+    let deployment = Deployment::new().await.without_worker().without_holder().expects("panicked");
     let server = deployment.server().await;
     server.active("greet", "hello").await;
     let failing = deployment.worker_builder().env("PROMPT_LEDGER_FAIL_TASK", "heartbeats").start_worker().await;

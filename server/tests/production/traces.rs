@@ -143,7 +143,7 @@ async fn an_execution_within_its_call_is_one_trace_over_grpc_and_over_http() {
 #[tokio::test]
 async fn calls_of_the_store_have_spans_where_the_log_asks_for_them() {
     let receiver = OtlpReceiver::start().await;
-    let deployment = pushing_to(&receiver).await;
+    let deployment = pushing_to(&receiver).await.without_worker();
     let quiet = deployment.server().await;
     quiet.active("greet", "hello").await;
     traced(&quiet, "01").submit_execution(request(greet())).await.unwrap();

@@ -15,7 +15,7 @@ use crate::kit;
 
 /// What is set beside what the page sets, so that what is waited for comes soon, and nothing takes another test's port.
 const SET: [(&str, &str); 4] =
-    [("LEASE", "2s"), ("REDISPATCH_AFTER", "500ms"), ("RETRY_DELAYS", "10ms"), ("HTTP_ADDR", "127.0.0.1:0")];
+    [("LEASE", "5s"), ("REDISPATCH_AFTER", "500ms"), ("RETRY_DELAYS", "10ms"), ("HTTP_ADDR", "127.0.0.1:0")];
 /// What the page sets for the provider.
 const PROVIDER: [&str; 2] = ["OPENAI_API_KEY_FILE", "OPENAI_BASE_URL"];
 /// What servers and workers may complain of beside what the section brings about.

@@ -191,7 +191,7 @@ def test_what_can_not_be_used_is_told_without_the_key() -> None:
         with pytest.raises(InvalidOptions) as caught:
             target("http://localhost", key)
         assert "secret" not in str(caught.value)
-    with pytest.raises(InvalidOptions, match="^the project holds characters that no name of a project has$"):
+    with pytest.raises(InvalidOptions, match=r"^the project holds characters that no name of a project has$"):
         target("http://localhost", project="a\nb")
 
 

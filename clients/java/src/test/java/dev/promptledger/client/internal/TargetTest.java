@@ -185,7 +185,7 @@ class TargetTest {
         assertTrue(refusal(new Profile("http://localhost", SECRET + "\n", "", null, null, null))
                 .contains("copied whole"));
         assertTrue(refusal(new Profile("http://localhost", SECRET + "ä", "", null, null, null))
-                .contains("API key"));
+                .contains("api_key"));
         assertTrue(refusal(new Profile("http://localhost", SECRET, "a\u0001", null, null, null))
                 .contains("project"));
     }

@@ -4,7 +4,7 @@
 //!
 //! Reads run in tasks of their own: a stream whose peer does not read is not polled, and a lane or a connection to the database
 //! that such a stream held would be held up with it. A heartbeat that comes meanwhile drops the stream's wait and not the read,
-//! and the next try finds what it read.
+//! and the next try finds what it read. Reads end with their stream.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -17,6 +17,7 @@ use prompt_ledger_domain::prompt::{Prompt, Version};
 use prompt_ledger_domain::{Error, Reason, Result, limits};
 use prompt_ledger_store::{ChangedPrompt, RegistryFeed};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::held_reads::HeldReads;
 
@@ -184,19 +185,20 @@ impl PromptReads {
     }
 
     /// A page with what comes behind the cursor, or one without, where nothing does. `began` is where the page began that the
-    /// stream read last.
+    /// stream read last; `gone` fires when the stream is.
     pub(super) async fn page(
         self: &Arc<Self>,
         project: ProjectId,
         began: i64,
         cursor: i64,
         age: PageAge,
+        gone: &CancellationToken,
     ) -> Result<Arc<ChangedPage>> {
         if let Some(page) = self.kept_page(project, [began, cursor], cursor, age) {
             return Ok(page);
         }
         let this = Arc::clone(self);
-        apart(async move { this.read_page(project, began, cursor, age).await }).await
+        apart(gone, async move { this.read_page(project, began, cursor, age).await }).await
     }
 
     fn kept_page(&self, project: ProjectId, places: [i64; 2], cursor: i64, age: PageAge) -> Option<Arc<ChangedPage>> {
@@ -223,13 +225,14 @@ impl PromptReads {
         self: &Arc<Self>,
         project: ProjectId,
         ahead: &[&ChangedPrompt],
+        gone: &CancellationToken,
     ) -> Result<Option<Arc<PromptPart>>> {
         let Some(wanted) = ahead.first() else { return Ok(None) };
         if let Some(part) = self.kept_first(project, wanted) {
             return Ok(Some(part));
         }
         let (this, ahead): (_, Vec<_>) = (Arc::clone(self), ahead.iter().copied().cloned().collect());
-        apart(async move { this.read_first(project, &ahead).await }).await
+        apart(gone, async move { this.read_first(project, &ahead).await }).await
     }
 
     fn kept_first(&self, project: ProjectId, of: &ChangedPrompt) -> Option<Arc<PromptPart>> {
@@ -299,6 +302,7 @@ impl PromptReads {
         project: ProjectId,
         prompt: &Arc<Prompt>,
         left: &[i32],
+        gone: &CancellationToken,
     ) -> Result<Arc<PromptPart>> {
         let first = left.first().copied().unwrap_or_default();
         let key = PartKey { project, name: prompt.name.clone(), first };
@@ -306,7 +310,7 @@ impl PromptReads {
             return Ok(part);
         }
         let (this, prompt, left) = (Arc::clone(self), Arc::clone(prompt), left.to_vec());
-        apart(async move { this.read_next(key, &prompt, &left).await }).await
+        apart(gone, async move { this.read_next(key, &prompt, &left).await }).await
     }
 
     fn kept_next(&self, key: &PartKey, prompt: &Prompt) -> Option<Arc<PromptPart>> {
@@ -337,9 +341,15 @@ fn no_answer() -> Error {
     Error::new(Reason::StoreUnavailable, "the database does not answer; try again").retry_after(RETRY_AFTER)
 }
 
-/// Runs a read in a task of its own, which goes on where its reader is dropped: what it reads is kept.
-async fn apart<T: Send + 'static>(read: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
-    tokio::spawn(read).await.map_err(Error::internal)?
+/// Runs a read in a task of its own, which goes on where the wait for it is dropped, since what it reads is kept, and ends
+/// once `gone` fires.
+async fn apart<T: Send + 'static>(
+    gone: &CancellationToken,
+    read: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    let reading = tokio::spawn(gone.clone().run_until_cancelled_owned(read));
+    // Nobody waits for what has ended with its stream.
+    reading.await.map_err(Error::internal)?.unwrap_or_else(|| Err(no_answer()))
 }
 
 /// The numbers of the versions that a state has: the active one first, then those that labels point at.

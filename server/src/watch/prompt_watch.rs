@@ -8,6 +8,7 @@ use prompt_ledger_domain::ids::ProjectId;
 use prompt_ledger_domain::prompt::Prompt;
 use prompt_ledger_domain::{Error, Result};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::held_filters::HeldFilter;
 use super::prompt_reads::{PROMPTS_AT_ONCE, PageAge, PromptPart, PromptReads};
@@ -65,6 +66,14 @@ pub(super) struct PromptWalk {
     pub(super) open: Option<OpenState>,
     /// Held until the last message was taken.
     pub(super) taken: Option<Share<u64>>,
+    /// Fires when the stream is gone.
+    pub(super) gone: CancellationToken,
+}
+
+impl Drop for PromptWalk {
+    fn drop(&mut self) {
+        self.gone.cancel();
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,7 +169,7 @@ impl PromptWalk {
     async fn next(&mut self) -> Result<PromptEvent> {
         loop {
             if let Some(open) = &self.open {
-                let part = self.reads.next_part(self.project, &open.prompt, &open.left).await?;
+                let part = self.reads.next_part(self.project, &open.prompt, &open.left, &self.gone).await?;
                 let revision = open.revision;
                 return self.tell(part, revision).await;
             }
@@ -179,12 +188,12 @@ impl PromptWalk {
                     PageAge { changes: 0, end: head }
                 }
             };
-            let page = self.reads.page(self.project, self.page, self.cursor, age).await?;
+            let page = self.reads.page(self.project, self.page, self.cursor, age, &self.gone).await?;
             self.page = page.after;
             let mut wanted = page.behind(self.cursor).iter().filter(|change| self.filter.matches(&change.name));
             if let Some(first) = wanted.next() {
                 let ahead: Vec<_> = std::iter::once(first).chain(wanted.take(PROMPTS_AT_ONCE - 1)).collect();
-                match self.reads.first_part(self.project, &ahead).await? {
+                match self.reads.first_part(self.project, &ahead, &self.gone).await? {
                     Some(part) => return self.tell(part, first.revision).await,
                     None => self.cursor = first.revision,
                 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use prompt_ledger_domain::ids::ProjectId;
 use prompt_ledger_domain::{Error, Result};
 use prompt_ledger_store::RegistryFeed;
+use tokio_util::sync::CancellationToken;
 
 use super::held_filters::{HeldFilters, PromptWatchFilter};
 use super::project_heads::ProjectHeads;
@@ -69,6 +70,7 @@ impl PromptWatches {
             page: after,
             open: None,
             taken: None,
+            gone: CancellationToken::new(),
         };
         Ok(PromptWatch::new(slot, walk))
     }

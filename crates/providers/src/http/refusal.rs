@@ -81,10 +81,10 @@ pub(crate) fn told(document: &str) -> CallFault {
 fn error_type(status: Option<StatusCode>, reason: &RefusalReason<'_>) -> ErrorType {
     let find = |meaning: fn(&str) -> Option<ErrorType>| reason.words.iter().find_map(|word| meaning(word));
     let vague = find(vague_word);
-    let is_of_a_minute = reason.words.iter().any(|word| is_rate(word));
+    let is_rate_limit = reason.words.iter().any(|word| tells_rate_limit(word));
     let exact = reason.words.iter().find_map(|word| match exact_word(word) {
         // "Requests per minute limit exceeded": that passes, whatever the code calls it.
-        Some(ErrorType::QuotaExhausted) if is_of_a_minute && word.ends_with("quotaexceeded") => {
+        Some(ErrorType::QuotaExhausted) if is_rate_limit && word.ends_with("quotaexceeded") => {
             Some(ErrorType::RateLimited)
         }
         meaning => meaning,
@@ -140,7 +140,7 @@ fn is_spent(word: &str) -> bool {
 }
 
 /// Whether a word says that too much was asked in a short time.
-fn is_rate(word: &str) -> bool {
+fn tells_rate_limit(word: &str) -> bool {
     word.contains("toomany") || word.contains("ratelimit")
 }
 

@@ -149,6 +149,28 @@ async fn a_read_that_takes_longer_than_a_heartbeat_does_not_begin_again() {
 }
 
 #[tokio::test]
+async fn the_reads_of_a_stream_that_is_gone_end_with_it() {
+    let kit = Kit::new().await;
+    kit.put("a", "one").await;
+    let mut watches = [kit.watch("", 0).await, kit.watch("", 0).await];
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let before = tasks();
+    // One read waits for the store, the other one for its lane.
+    let _held = kit.store.gate.write().await;
+    for watch in &mut watches {
+        assert!(futures::poll!(Box::pin(next(watch))).is_pending());
+    }
+    assert_eq!(tasks(), before + 2, "the waits for them were dropped, and they go on");
+    drop(watches);
+    let ended = async {
+        while tasks() > before {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), ended).await.expect("they go on for nobody");
+}
+
+#[tokio::test]
 async fn streams_that_begin_together_share_a_read_of_the_revision_that_began_after_each() {
     let kit = Kit::new().await;
     kit.put("a", "one").await;

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use h2::RecvStream;
+use h2::client::ResponseFuture;
+use http::Response;
 use prompt_ledger_proto::v1;
 use prompt_ledger_proto::v1::execution_service_client::ExecutionServiceClient;
 use prompt_ledger_testkit::fake_model::{FakeModel, Reply};
@@ -27,6 +30,22 @@ fn whole_page() -> Vec<u8> {
         .encode_to_vec()
 }
 
+/// The answers that have begun and are not read, and the number of calls that were refused for want of room.
+async fn answered(opened: Vec<ResponseFuture>) -> (Vec<Response<RecvStream>>, usize) {
+    let (mut held, mut refused) = (Vec::new(), 0);
+    for response in opened {
+        let response = tokio::time::timeout(ANSWERED_WITHIN, response).await.unwrap().unwrap();
+        match response.headers().contains_key("grpc-status") {
+            true => {
+                assert_eq!(status_of(response).await, "8");
+                refused += 1;
+            }
+            false => held.push(response),
+        }
+    }
+    (held, refused)
+}
+
 #[tokio::test]
 async fn lists_that_are_not_read_hold_no_more_than_a_keys_share_and_other_keys_go_on() {
     let ledger = ledger().start().await;
@@ -45,17 +64,7 @@ async fn lists_that_are_not_read_hold_no_more_than_a_keys_share_and_other_keys_g
         send(&mut body, framed(&whole_page()), true).await.unwrap();
         opened.push(response);
     }
-    let (mut held, mut refused) = (Vec::new(), 0);
-    for response in opened {
-        let response = tokio::time::timeout(ANSWERED_WITHIN, response).await.unwrap().unwrap();
-        match response.headers().contains_key("grpc-status") {
-            true => {
-                assert_eq!(status_of(response).await, "8");
-                refused += 1;
-            }
-            false => held.push(response),
-        }
-    }
+    let (held, refused) = answered(opened).await;
     let toll = meter.finish(&format!("{STREAMS} unread lists, {} held, {refused} refused", held.len()));
     assert!(toll.grown_mib() < 170, "{toll}");
     assert!(toll.slowest() < HUNG && toll.failed == 0, "{toll}");
@@ -144,17 +153,7 @@ async fn ends_that_are_waited_for_and_not_read_hold_no_more_than_a_keys_share() 
         send(&mut body, framed(&get.encode_to_vec()), true).await.unwrap();
         opened.push(response);
     }
-    let (mut held, mut refused) = (Vec::new(), 0);
-    for response in opened {
-        let response = tokio::time::timeout(ANSWERED_WITHIN, response).await.unwrap().unwrap();
-        match response.headers().contains_key("grpc-status") {
-            true => {
-                assert_eq!(status_of(response).await, "8");
-                refused += 1;
-            }
-            false => held.push(response),
-        }
-    }
+    let (held, refused) = answered(opened).await;
     let toll = meter.finish(&format!("{STREAMS} unread ends, {} held, {refused} refused", held.len()));
     assert!(!held.is_empty() && refused > 0);
     assert!(toll.grown_mib() < 170, "{toll}");

@@ -14,7 +14,7 @@ import pytest
 
 from prompt_ledger import aio, errors, proto
 from prompt_ledger._wire import inject
-from tests.conftest import close, done, until
+from tests.conftest import close, done, listed, until
 from tests.events import ID, end, execution, state, watched
 from tests.scripted import KEY, Hang, Refusal, Scripted
 

@@ -28,8 +28,8 @@ class WatchSilenceTest {
     void aSilentStreamIsLeftHoweverShortEachWaitIs(long timeout) throws InterruptedException {
         server.on("WatchExecution", watched(snapshot(1)), ScriptedServer.HANG)
                 .on("WatchExecution", watched(snapshot(1)), watched(end(1, "hi")));
-        try (var ledger = PromptLedger.connect(
-                options -> options.server(server.url()).silence(Duration.ofMillis(300)))) {
+        try (var ledger =
+                PromptLedger.connect(options -> options.server(server.url()).silence(Duration.ofMillis(300)))) {
             var result = byShortWaits(ledger.watch(ID), Duration.ofMillis(timeout));
             assertEquals("hi", result.text());
             assertTrue(server.wasHungUp());
